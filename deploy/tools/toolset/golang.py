@@ -1,0 +1,89 @@
+"""Building with Go: a committed wrapper module, its `go.sum` as the verification, and a count as the progress.
+
+`go list -deps` tells how many packages there are, `go build -v` names each as it is compiled. Packages that the
+build cache still holds are not named, so a second build jumps to its end.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .manifest import GoBuild, Tool
+from .places import BOX
+from .progress import Progress, Step
+from .running import ProgramFailedError, run
+
+MODULES_WITHIN_S: Final = 600.0
+BUILD_WITHIN_S: Final = 1800.0
+
+
+class NotBuiltError(Exception):
+    """The build failed; the message carries Go's last lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One program, built through its wrapper module."""
+
+    tool: Tool
+    recipe: GoBuild
+    go: Path
+    environment: Mapping[str, str]
+    progress: Progress
+
+    def into(self, target: Path) -> None:
+        """Build the program into a file."""
+        name = f"{self.tool.name} {self.tool.version}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.progress.step(f"{name}: fetching its Go modules") as step:
+                packages = self._packages(step)
+            with self.progress.step(f"{name}: building with Go") as step:
+                self._compile(target, packages, step)
+        except ProgramFailedError as why:
+            raise NotBuiltError(str(why)) from why
+
+    def _packages(self, step: Step) -> int:
+        fetched = 0
+
+        def heard(line: str) -> None:
+            nonlocal fetched
+            if line.startswith("go: downloading"):
+                fetched += 1
+                step.at(f"{fetched} modules")
+
+        lines = self._run(["list", "-deps", self.recipe.package], MODULES_WITHIN_S, heard)
+        return sum(not line.startswith("go: ") for line in lines)
+
+    def _compile(self, target: Path, packages: int, step: Step) -> None:
+        compiled = 0
+
+        def heard(_line: str) -> None:
+            nonlocal compiled
+            compiled += 1
+            step.at(f"{compiled} of {packages} packages")
+
+        flags = f"-s -w {self.tool.filled(self.recipe.ldflags)}"
+        words = ["build", "-v", "-trimpath", "-ldflags", flags, "-o", str(target), self.recipe.package]
+        self._run(words, BUILD_WITHIN_S, heard)
+
+    def _run(self, words: Sequence[str], within_s: float, heard: Callable[[str], None]) -> list[str]:
+        return run(
+            [self.go, *words],
+            environment=_own_folders(self.environment),
+            within_s=within_s,
+            folder=BOX / "build" / self.tool.name,
+            heard=heard,
+        )
+
+
+def _own_folders(environment: Mapping[str, str]) -> dict[str, str]:
+    """Keep Go's counters out of the home directory, and the person's own Go settings in force."""
+    home = Path(environment.get("HOME", "~")).expanduser()
+    settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "go" / "env"
+    return {
+        **environment,
+        "GOENV": environment.get("GOENV") or str(settings),
+        "XDG_CONFIG_HOME": str(Path(environment["GOPATH"]) / "config"),
+    }

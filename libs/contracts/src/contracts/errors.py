@@ -145,6 +145,16 @@ _ROWS: Final[tuple[Code, ...]] = (
     _code("cluster-unreachable", "us", True, "The cluster's API does not answer; the watch goes on and reports when it is back."),
     _code("nobody-answers", "us", True, "No replica of the service is running: start it, or look at its log."),
     _code("too-slow", "us", True, "The service did not answer in time: ask again; look at its metrics if it persists."),
+    # The HTTP edge.
+    _code("login-required", "user", False, "Log in, or send Authorization: Bearer with an API token (catalyst user token)."),
+    _code("login-failed", "user", False, "Name and password do not match, or the login link was used or is too old: ask for a new one."),
+    _code("cross-origin", "user", False, "The call came from another site or without the page's token: open the console and do it there."),
+    _code("no-such-page", "user", False, "There is nothing at this address: /api/v1/openapi.json lists what there is."),
+    _code("method-not-allowed", "user", False, "This address knows other methods: the Allow header names them."),
+    _code("unreadable-body", "user", False, "The body must be one JSON object: correct it and send it again."),
+    _code("too-many-requests", "user", True, "Too many calls in a short time: wait as long as Retry-After says."),
+    _code("node-unauthorized", "us", False, "The node's token is missing or not known: its user data is not of this life; retry replaces the node."),
+    _code("resume-unknown", "user", False, "The resume token is of another stream or of the future: start from the beginning (from=0)."),
     _code("internal", "us", True, "An error of ours: it is logged with the message's id; report it if it persists."),
     _code("not-an-event", "us", False, "A message on this subject is no CloudEvent that this release can read; its publisher must be corrected."),
 )  # fmt: skip

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from .manifest import GoBuild, Tool
-from .places import BOX
 from .progress import Progress, Step
 from .running import ProgramFailedError, run
 
@@ -29,6 +28,8 @@ class Build:
     tool: Tool
     recipe: GoBuild
     go: Path
+    wrapper: Path
+    """Folder of the module that requires the program at its pinned version."""
     environment: Mapping[str, str]
     progress: Progress
 
@@ -73,7 +74,7 @@ class Build:
             [self.go, *words],
             environment=_own_folders(self.environment),
             within_s=within_s,
-            folder=BOX / "build" / self.tool.name,
+            folder=self.wrapper,
             heard=heard,
         )
 

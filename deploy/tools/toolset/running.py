@@ -58,8 +58,10 @@ def run(
         _stop(child)
         raise
     finally:
-        timed_out = not limit.is_alive()
+        timed_out = limit.finished.is_set()
         limit.cancel()
+        if child.stdout:
+            child.stdout.close()
     if code:
         reason = f"was stopped after {within_s:.0f} s" if timed_out else f"ended with {code}"
         said = "\n  ".join(last)

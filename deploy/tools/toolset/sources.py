@@ -16,7 +16,7 @@ from .debian import Apt, NotUnpackedError, write_launcher
 from .download import Downloader, NotDownloadedError, take_member
 from .golang import Build, NotBuiltError
 from .manifest import Manifest, Tool
-from .places import Cache, whole, write_whole
+from .places import BOX, Cache, whole, write_whole
 from .progress import Progress
 from .running import QUICK_S, ProgramFailedError, run
 
@@ -100,6 +100,7 @@ class Sources:
         environment: Mapping[str, str],
         progress: Progress,
         uv: Callable[[], Path],
+        wrappers: Path = BOX / "build",
         downloader: Downloader | None = None,
     ) -> None:
         self._manifest = manifest
@@ -107,6 +108,7 @@ class Sources:
         self._environment = environment
         self._progress = progress
         self._uv = uv
+        self._wrappers = wrappers
         self._downloader = downloader or Downloader()
         self._apt = Apt(cache, environment, progress)
 
@@ -166,7 +168,14 @@ class Sources:
             go = self._obtain(self._manifest.tools["go"]).path
         except NotAvailableError as why:
             raise NotBuiltError(str(why)) from why
-        build = Build(tool=tool, recipe=tool.go, go=go, environment=self._environment, progress=self._progress)
+        build = Build(
+            tool=tool,
+            recipe=tool.go,
+            go=go,
+            wrapper=self._wrappers / tool.name,
+            environment=self._environment,
+            progress=self._progress,
+        )
         build.into(folder / tool.inside)
 
     def _from_debian(self, tool: Tool, folder: Path) -> None:

@@ -1,1 +1,73 @@
-"""Part of Catalyst Zero."""
+"""How things travel: the only importer of nats. Services build on the names below and never see NATS itself."""
+
+from bus.bus import Bus, connect
+from bus.connection import NoRoom
+from bus.feed import Delivered, Feed
+from bus.journal import Chain, Journal
+from bus.kv import Bucket, Value
+from bus.lease import Lease, Leases
+from bus.logs import Logs
+from bus.outcome import (
+    Answer,
+    Conflict,
+    Denied,
+    LeaseBusy,
+    LeaseLost,
+    NobodyAnswers,
+    Refused,
+    SecretInClear,
+    TooLarge,
+    TooSlow,
+    TryAgain,
+)
+from bus.presence import Presence
+from bus.questions import field_errors
+from bus.routing import DoorMessage, Effects, Fired, Wake, answer, at_door, on, on_timer
+from bus.seal import CannotOpen, SealKeys, seal
+from bus.service import Service, run, run_service
+from bus.settings import BusSettings
+from bus.vault import Vault
+
+__all__ = [
+    "Answer",
+    "Bucket",
+    "Bus",
+    "BusSettings",
+    "CannotOpen",
+    "Chain",
+    "Conflict",
+    "Delivered",
+    "Denied",
+    "DoorMessage",
+    "Effects",
+    "Feed",
+    "Fired",
+    "Journal",
+    "Lease",
+    "LeaseBusy",
+    "LeaseLost",
+    "Leases",
+    "Logs",
+    "NoRoom",
+    "NobodyAnswers",
+    "Presence",
+    "Refused",
+    "SealKeys",
+    "SecretInClear",
+    "Service",
+    "TooLarge",
+    "TooSlow",
+    "TryAgain",
+    "Value",
+    "Vault",
+    "Wake",
+    "answer",
+    "at_door",
+    "connect",
+    "field_errors",
+    "on",
+    "on_timer",
+    "run",
+    "run_service",
+    "seal",
+]

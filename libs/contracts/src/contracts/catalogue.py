@@ -1,5 +1,7 @@
-"""The one table of what is said: who says each event, who hears it, on which stream; who answers which question; which
-timer fires for whom. Subjects, streams, consumers, permissions, schemas, API documents and routes derive from it.
+"""The one table of what is said.
+
+Who says each event, who hears it, on which stream; who answers which question; which timer fires for whom. Subjects,
+streams, consumers, permissions, schemas, API documents and routes derive from it.
 """
 
 from dataclasses import dataclass

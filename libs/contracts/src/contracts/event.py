@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from contracts.identity import Actor, Owner, SovereignId
+from contracts.identity import Actor, Owner, Subject
 
 NAMESPACE = UUID("6f0c3a52-5d0e-5c39-9c5e-0c3a7e9b1d11")
 """Namespace of every derived id of this project (RFC 9562, version 5)."""
@@ -57,10 +57,10 @@ F = TypeVar("F", bound=Fact, covariant=True)  # noqa: PLC0105 - short on purpose
 class About(Model):
     """What an event is about: copied from the cause to whatever follows from it."""
 
-    sovereign: SovereignId
+    sovereign: Subject
     owner: Owner
-    life: int = Field(ge=1)
-    run: int = Field(ge=1)
+    life: int = Field(ge=0)
+    run: int = Field(ge=0)
     actor: Actor | None = None
 
 
@@ -71,13 +71,13 @@ class Event(Model, Generic[F]):
     id: UUID
     source: str
     type: str
-    subject: SovereignId
+    subject: Subject
     time: AwareDatetime
     datacontenttype: Literal["application/json"] = "application/json"
     owner: Owner
     actor: Actor | None = None
-    life: int = Field(ge=1)
-    run: int = Field(ge=1)
+    life: int = Field(ge=0)
+    run: int = Field(ge=0)
     causationid: UUID | None = None
     data: F
 

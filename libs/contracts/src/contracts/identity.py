@@ -45,6 +45,8 @@ def _check_id(value: str) -> str:
 
 Fqdn = Annotated[str, AfterValidator(_check_fqdn)]
 SovereignId = Annotated[str, AfterValidator(_check_id)]
+Subject = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
+"""What an event is about: a Sovereign's id, or a request's (last token of the NATS subject)."""
 Owner = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 """An organisation, as the login names it."""
 Actor = Annotated[str, StringConstraints(min_length=1, max_length=120)]

@@ -1,0 +1,174 @@
+"""One connection to NATS, with the traps of the client closed.
+
+A closed connection ends the process (the supervisor starts it again): a client that looks connected and is not would
+be worse. A publish is a request whose answer is read by code; a timeout says nothing about storage, so the caller
+repeats with the same message id. Liveness is a real round trip, never ``is_connected``.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from bus.outcome import Conflict, Denied, SecretInClear, TooLarge, TryAgain
+from bus.scan import secret_in
+from bus.settings import BusSettings
+from contracts.topology import MAX_EVENT_BYTES
+
+log = logging.getLogger(__name__)
+
+WRONG_LAST_SEQUENCE = 10071
+"""JetStream error code of a refused ``Expected-Last-*`` (nats-server, errors.json)."""
+STREAM_FULL = frozenset({10047, 10077, 10023, 10122})
+"""Codes of "no room": insufficient storage, maximum bytes or messages reached, insufficient resources."""
+MESSAGE_TOO_LARGE = 10054
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """JetStream's receipt."""
+
+    sequence: int
+    duplicate: bool
+
+
+class NoRoom(TryAgain):
+    """The stream or the disk is full: nothing was stored, publishers wait."""
+
+
+@dataclass
+class Connection:
+    """A connected client and who it is."""
+
+    client: Client
+    user: str
+    closed: asyncio.Event
+    denied: dict[str, float] = field(default_factory=dict)
+    """Subjects that the server refused us, with the loop time of the refusal."""
+
+    async def request(self, subject: str, payload: bytes = b"", *, timeout_s: float = 5.0,
+                      headers: dict[str, str] | None = None) -> Msg:  # fmt: skip
+        """A request and its answer; Denied when the permissions forbid it, TimeoutError when nobody answered."""
+        started = asyncio.get_running_loop().time()
+        try:
+            return await self.client.request(subject, payload, timeout=timeout_s, headers=headers)
+        except nats.errors.NoRespondersError:
+            self._raise_if_denied(subject, started)
+            raise
+        except (TimeoutError, nats.errors.TimeoutError):
+            self._raise_if_denied(subject, started)
+            raise TimeoutError(f"no answer on {subject} within {timeout_s:g} s") from None
+
+    def _raise_if_denied(self, subject: str, since: float) -> None:
+        if self.denied.get(subject, -1.0) >= since:
+            raise Denied(self.user, subject)
+
+    async def store(self, subject: str, payload: bytes, headers: dict[str, str], *, limit: int = MAX_EVENT_BYTES,
+                    scan: bool = True) -> Stored:  # fmt: skip
+        """Publish into a stream and read the receipt.
+
+        Raises Conflict for a refused guard, NoRoom when the stream is full, TooLarge, SecretInClear, Denied, and
+        TryAgain when no receipt came: then nobody knows, and the same message id makes the repeat harmless.
+        """
+        if len(payload) > limit:
+            raise TooLarge(subject, len(payload), limit)
+        if scan and (kind := secret_in(payload)):
+            raise SecretInClear(subject, kind)
+        try:
+            reply = await self.request(subject, payload, headers=headers)
+        except nats.errors.NoRespondersError:
+            raise TryAgain(f"no stream takes {subject} just now") from None
+        except TimeoutError as error:
+            raise TryAgain(str(error)) from None
+        answer = json.loads(reply.data)
+        if "error" in answer:
+            raise _refusal(subject, answer["error"])
+        return Stored(int(answer["seq"]), bool(answer.get("duplicate", False)))
+
+    async def api(self, subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A call of the JetStream API; the answer as it is, errors included."""
+        reply = await self.request(subject, json.dumps(body).encode() if body is not None else b"")
+        answer: dict[str, Any] = json.loads(reply.data)
+        return answer
+
+    async def round_trip_s(self) -> float:
+        """Seconds to the server and back; raises when the connection only looks alive."""
+        return float(await self.client.rtt())
+
+
+def _refusal(subject: str, error: dict[str, Any]) -> Exception:
+    code, text = int(error.get("err_code", 0)), str(error.get("description", ""))
+    if code == WRONG_LAST_SEQUENCE:
+        return Conflict(f"{subject}: {text}")
+    if code in STREAM_FULL:
+        return NoRoom(f"{subject}: {text} ({code})")
+    if code == MESSAGE_TOO_LARGE:
+        return TooLarge(subject, -1, MAX_EVENT_BYTES)
+    return TryAgain(f"{subject}: {text} ({code})")
+
+
+async def open_connection(
+    settings: BusSettings, user: str, *, on_reconnect: Callable[[], None] | None = None
+) -> Connection:
+    """Connect as ``user``. Callbacks never raise: an exception in one would end the client's read loop."""
+    closed = asyncio.Event()
+    connection = Connection(client=Client(), user=user, closed=closed)
+
+    async def disconnected() -> None:
+        if not connection.client.is_reconnecting:
+            return
+        log.warning("bus connection lost, reconnecting", extra={"action": "disconnected"})
+
+    async def reconnected() -> None:
+        log.info("bus connection is back", extra={"action": "reconnected"})
+        if on_reconnect is not None:
+            on_reconnect()
+
+    async def is_closed() -> None:
+        closed.set()
+
+    async def failed(error: Exception) -> None:
+        text = str(error)
+        lowered = text.lower()
+        if "permissions violation for publish" in lowered and '"' in text:
+            connection.denied[text.split('"')[1]] = asyncio.get_running_loop().time()
+        log.warning("bus reports an error", extra={"action": "bus-error", "error": text})
+
+    await connection.client.connect(
+        servers=settings.nats_url.split(","),
+        name=f"{user}-{settings.replica}",
+        nkeys_seed=str(settings.nkey_file) if settings.nkey_file else None,
+        tls=ssl.create_default_context(cafile=settings.nats_ca) if settings.nats_ca else None,
+        inbox_prefix=f"_INBOX_{user}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        reconnect_to_server_handler=_jittered_wait,
+        ping_interval=10,
+        max_outstanding_pings=2,
+        connect_timeout=3,
+        drain_timeout=20,
+        pending_size=8 * 1024 * 1024,
+        disconnected_cb=disconnected,
+        reconnected_cb=reconnected,
+        closed_cb=is_closed,
+        error_cb=failed,
+    )
+    return connection
+
+
+def _jittered_wait(servers: list[Any], _info: dict[str, Any]) -> tuple[Any, float]:
+    """Which server next, after how many seconds: the client's own wait has no jitter, so all would come at once."""
+    server = min(servers, key=lambda candidate: (candidate.reconnects, random.random()))  # noqa: S311 - no secret
+    return server, 0.0 if server.reconnects == 0 else 0.2 + random.random()  # noqa: S311 - no secret
+
+
+__all__ = ["Connection", "NoRoom", "Stored", "nats", "open_connection"]

@@ -1,0 +1,169 @@
+"""Our pull loop: one inbox, one outstanding request, never more messages than free slots.
+
+The client's own ``fetch`` costs a task, a random id and a timer per message and loses a request at a disconnect. Here
+a callback hands each message to a slot; a request is repeated when half is used up, after a reconnect, after missed
+heartbeats, and when the server ends it. In-progress marks go out for everything in hand, so that a long apply is not
+delivered twice. Source: ADR-37 (idle heartbeats of pull requests), design section 3.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bus.connection import Connection
+from bus.metrics import Metrics
+from contracts.topology import Consumer
+
+log = logging.getLogger(__name__)
+
+_EXPIRES_S = 30
+_HEARTBEAT_S = 5
+_IN_PROGRESS_S = 10
+
+
+class Puller:
+    """Brings the messages of one durable consumer to a function, at most ``slots`` at a time."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        consumer: Consumer,
+        deliver: Callable[[Msg, str], Awaitable[str]],
+        *,
+        slots: int,
+        metrics: Metrics,
+    ) -> None:
+        self._connection = connection
+        self._consumer = consumer
+        self._deliver = deliver
+        self._slots = slots
+        self._metrics = metrics
+        self._requested = 0
+        self._in_hand: dict[asyncio.Task[None], Msg] = {}
+        self._heard_at = 0.0
+        self._stopping = False
+        self._subscription: Subscription | None = None
+        self._wake = asyncio.Event()
+
+    @property
+    def in_hand(self) -> int:
+        """How many messages are with a handler now."""
+        return len(self._in_hand)
+
+    def reconnected(self) -> None:
+        """Requests that were outstanding are lost with the connection."""
+        self._requested = 0
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event, *, grace_s: float) -> None:
+        """Pull until told to stop; then let work in hand finish, and hand back what does not within ``grace_s``."""
+        loop = asyncio.get_running_loop()
+        inbox = self._connection.client.new_inbox()
+        self._heard_at = loop.time()
+        self._subscription = await self._connection.client.subscribe(inbox, cb=self._on_message)
+        try:
+            last_progress = loop.time()
+            while not stop.is_set():
+                await self._request(inbox)
+                await self._pause(stop, 1.0)
+                now = loop.time()
+                if self._requested and now - self._heard_at > 2 * _HEARTBEAT_S:
+                    log.warning("no heartbeat from the consumer", extra={"action": "pull-silent", **self._named})
+                    self._requested = 0
+                if now - last_progress >= _IN_PROGRESS_S:
+                    last_progress = now
+                    await self._mark_in_progress()
+        finally:
+            self._stopping = True
+            await self._drain(grace_s)
+
+    @property
+    def _named(self) -> dict[str, str]:
+        return {"consumer": self._consumer.name}
+
+    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+        """Until a slot is free, the stop comes, or the time has passed."""
+        self._wake.clear()
+        stopped = asyncio.get_running_loop().create_task(stop.wait())
+        woken = asyncio.get_running_loop().create_task(self._wake.wait())
+        try:
+            await asyncio.wait({stopped, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            woken.cancel()
+
+    async def _request(self, inbox: str) -> None:
+        free = self._slots - len(self._in_hand) - self._requested
+        if free <= 0 or (self._requested and free < (self._slots + 1) // 2):
+            return
+        if not self._connection.client.is_connected:
+            return
+        self._requested += free
+        body = {"batch": free, "expires": _EXPIRES_S * 10**9, "idle_heartbeat": _HEARTBEAT_S * 10**9}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer.stream}.{self._consumer.name}"
+        await self._connection.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+
+    async def _on_message(self, message: Msg) -> None:
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status is not None and not message.reply.startswith("$JS.ACK"):
+            self._on_status(status, headers)
+            return
+        self._requested = max(0, self._requested - 1)
+        if self._stopping:
+            await message.nak()
+            return
+        task = loop.create_task(self._handle(message), name=f"{self._consumer.name} {message.subject}")
+        self._in_hand[task] = message
+        task.add_done_callback(self._finished)
+
+    def _on_status(self, status: str, headers: dict[str, str]) -> None:
+        if status == "100":
+            return
+        ended = int(headers.get("Nats-Pending-Messages", "0"))
+        self._requested = max(0, self._requested - ended) if ended else 0
+        if status not in {"404", "408"}:
+            log.warning(
+                "the server ended a pull",
+                extra={"action": "pull-ended", "status": status, "why": headers.get("Description", ""), **self._named},
+            )
+        else:
+            self._wake.set()
+
+    async def _handle(self, message: Msg) -> None:
+        await self._deliver(message, self._consumer.name)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Settling itself failed, for want of a connection: the message comes again after its ack wait.
+            log.error("delivery not settled", extra={"action": "unsettled", "error": repr(error), **self._named})
+        if len(self._in_hand) + self._requested <= self._slots // 2:
+            self._wake.set()
+
+    async def _mark_in_progress(self) -> None:
+        for message in list(self._in_hand.values()):
+            await message.in_progress()
+        self._metrics.in_hand.labels(self._consumer.name).set(len(self._in_hand))
+
+    async def _drain(self, grace_s: float) -> None:
+        """Finish or hand back. Nothing new is taken: late messages are handed back by the callback."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_s
+        while self._in_hand and loop.time() < deadline:
+            await asyncio.wait(set(self._in_hand), timeout=min(_IN_PROGRESS_S / 2, deadline - loop.time()))
+            if self._connection.client.is_connected:
+                await self._mark_in_progress()
+        for task, message in list(self._in_hand.items()):
+            task.cancel()
+            await asyncio.wait({task}, timeout=2)
+            if self._connection.client.is_connected:
+                await message.nak()
+        if self._subscription is not None and self._connection.client.is_connected:
+            await self._subscription.unsubscribe()

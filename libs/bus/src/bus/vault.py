@@ -1,0 +1,65 @@
+"""Where sealed secrets rest: bucket ``sealed``, keys ``<reader>.<id>.<life>.<name>``.
+
+Only the reader may read its keys (server permissions), and only it holds the key that opens them.
+"""
+
+from bus.kv import Bucket
+from bus.outcome import Conflict
+from bus.seal import CannotOpen, SealKeys, digest
+from contracts.questions import PublicKey
+from contracts.request import SealedSecret, SecretRef
+
+
+class Vault:
+    """The sealed bucket, as one service sees it."""
+
+    def __init__(self, bucket: Bucket, keys: SealKeys | None) -> None:
+        self._bucket = bucket
+        self._keys = keys
+
+    async def put(self, sovereign: str, life: int, secret: SealedSecret) -> SecretRef:
+        """Store a sealed secret; an earlier one of the same name is replaced."""
+        await self._bucket.put(f"{secret.reader}.{sovereign}.{life}.{secret.name}", secret.model_dump_json().encode())
+        return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256=digest(secret))
+
+    async def put_once(self, sovereign: str, life: int, secret: SealedSecret) -> SecretRef:
+        """Store a sealed secret unless there is one of that name already; the reference of the one that rests."""
+        key = f"{secret.reader}.{sovereign}.{life}.{secret.name}"
+        try:
+            await self._bucket.create(key, secret.model_dump_json().encode())
+        except Conflict:
+            found = await self._bucket.get(key)
+            if found is not None:
+                secret = SealedSecret.model_validate_json(found.value)
+        return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256=digest(secret))
+
+    async def open(self, sovereign: str, life: int, name: str) -> bytes:
+        """The plaintext of one of our secrets; KeyError when it is gone, CannotOpen when it is not for us."""
+        keys = self._own()
+        found = await self._bucket.get(f"{keys.service}.{sovereign}.{life}.{name}")
+        if found is None:
+            raise KeyError(f"no secret {name!r} of {sovereign}, life {life}")
+        secret = SealedSecret.model_validate_json(found.value)
+        return keys.open(secret, bound_to=sovereign, purpose=name)
+
+    async def erase(self, sovereign: str, life: int, name: str) -> None:
+        """Remove one of our secrets and its bytes; absent is fine."""
+        await self._bucket.delete(f"{self._own().service}.{sovereign}.{life}.{name}")
+
+    async def names(self, sovereign: str, life: int) -> list[str]:
+        """What we hold of a Sovereign's life."""
+        found = await self._bucket.keys(f"{self._own().service}.{sovereign}.{life}.*")
+        return [key.rsplit(".", 1)[1] for key in found]
+
+    def open_sealed(self, secret: SealedSecret, *, bound_to: str, purpose: str | None = None) -> bytes:
+        """Open a secret that came inline."""
+        return self._own().open(secret, bound_to=bound_to, purpose=purpose)
+
+    def public_keys(self) -> tuple[PublicKey, ...]:
+        """Our public keys, for the ``keys`` question."""
+        return self._own().public()
+
+    def _own(self) -> SealKeys:
+        if self._keys is None:
+            raise CannotOpen("this service has no seal keys: set CATALYST_SEAL_KEY_FILE (catalyst keys init makes one)")
+        return self._keys

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from tests.integration.sandbox_cluster.conftest import Running, client, conditions, eventually, watch
+
+FLUX = ("helm.toolkit.fluxcd.io", "v2", "helmreleases")
+
+
+async def test_the_whole_kit_becomes_ready_for_a_real_client(running: Running) -> None:
+    _, cluster, api = running
+    releases = client.CustomObjectsApi(api)
+
+    async def all_ready() -> bool:
+        found = await releases.list_cluster_custom_object(*FLUX)
+        ready = [item for item in found["items"] if conditions(item).get("Ready", ("", ""))[0] == "True"]
+        return len(ready) == 12
+
+    await eventually(all_ready)
+    found = await releases.list_cluster_custom_object("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
+    assert {item["metadata"]["name"] for item in found["items"]} >= {"catalyst-kit", "bp-cilium", "bp-gitea"}
+    await eventually(
+        lambda: all(conditions(item)["Ready"][0] == "True" for item in cluster.get("Kustomization", None, None))
+    )
+    deployments = await client.AppsV1Api(api).list_deployment_for_all_namespaces()
+    assert all(each.status.available_replicas == each.spec.replicas for each in deployments.items)
+    assert len((await client.CoreV1Api(api).list_node()).items) == 2
+
+
+async def test_a_watch_follows_a_release_from_nothing_to_ready_in_order(running: Running) -> None:
+    _, _, api = running
+    releases = client.CustomObjectsApi(api)
+    seen: list[tuple[str, str]] = []
+    stream = watch.Watch().stream(releases.list_cluster_custom_object, *FLUX, timeout_seconds=20)
+    async for event in stream:
+        item = event["object"]
+        if item["metadata"]["name"] == "bp-spire":
+            ready = conditions(item).get("Ready", ("", ""))
+            if not seen or seen[-1] != ready:
+                seen.append(ready)
+            if ready[0] == "True":
+                break
+    assert seen[-2:] == [("Unknown", "Progressing"), ("True", "InstallSucceeded")]

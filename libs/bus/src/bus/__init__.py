@@ -26,7 +26,7 @@ from bus.routing import DoorMessage, Effects, Fired, Wake, answer, at_door, on, 
 from bus.seal import CannotOpen, SealKeys, seal
 from bus.service import Service, run, run_service
 from bus.settings import BusSettings
-from bus.vault import Vault
+from bus.vault import Vault, reference
 
 __all__ = [
     "Answer",
@@ -67,6 +67,7 @@ __all__ = [
     "field_errors",
     "on",
     "on_timer",
+    "reference",
     "run",
     "run_service",
     "seal",

@@ -10,6 +10,11 @@ from contracts.questions import PublicKey
 from contracts.request import SealedSecret, SecretRef
 
 
+def reference(secret: SealedSecret) -> SecretRef:
+    """How events speak of a sealed secret."""
+    return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256=digest(secret))
+
+
 class Vault:
     """The sealed bucket, as one service sees it."""
 
@@ -20,7 +25,7 @@ class Vault:
     async def put(self, sovereign: str, life: int, secret: SealedSecret) -> SecretRef:
         """Store a sealed secret; an earlier one of the same name is replaced."""
         await self._bucket.put(f"{secret.reader}.{sovereign}.{life}.{secret.name}", secret.model_dump_json().encode())
-        return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256=digest(secret))
+        return reference(secret)
 
     async def put_once(self, sovereign: str, life: int, secret: SealedSecret) -> SecretRef:
         """Store a sealed secret unless there is one of that name already; the reference of the one that rests."""
@@ -31,7 +36,7 @@ class Vault:
             found = await self._bucket.get(key)
             if found is not None:
                 secret = SealedSecret.model_validate_json(found.value)
-        return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256=digest(secret))
+        return reference(secret)
 
     async def open(self, sovereign: str, life: int, name: str) -> bytes:
         """The plaintext of one of our secrets; KeyError when it is gone, CannotOpen when it is not for us."""

@@ -153,7 +153,6 @@ class TimerRow:
 ENROL_DEADLINE: Final = TimerRow("enrol-deadline", INTAKE, "no kubeconfig was handed in in time")
 RUN_DEADLINE: Final = TimerRow("run-deadline", INTAKE, "the deadline of the request passed")
 EMPTY_LIFE_EXPIRY: Final = TimerRow("empty-life-expiry", INTAKE, "a life without any cloud resource is given up")
-APPROVAL_REMINDER: Final = TimerRow("approval-reminder", INTAKE, "a plan still waits for approval")
 CAPACITY_WAKE_UP: Final = TimerRow("capacity-wake-up", TOFU, "try again whether the cloud has capacity")
 THROTTLE_WAKE_UP: Final = TimerRow("throttle-wake-up", TOFU, "the project's call budget has refilled")
 WITHDRAW_DEADLINE: Final = TimerRow("withdraw-deadline", TOFU, "destroy although DNS was not withdrawn in time")
@@ -163,7 +162,6 @@ TIMERS: Final[tuple[TimerRow, ...]] = (
     ENROL_DEADLINE,
     RUN_DEADLINE,
     EMPTY_LIFE_EXPIRY,
-    APPROVAL_REMINDER,
     CAPACITY_WAKE_UP,
     THROTTLE_WAKE_UP,
     WITHDRAW_DEADLINE,

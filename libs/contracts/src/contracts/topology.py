@@ -192,12 +192,10 @@ def permissions_of(service: str) -> Permissions:
         publish += ["$JS.API.DIRECT.GET.REJECTS.>", "$JS.API.DIRECT.GET.LOGS", "$JS.API.STREAM.INFO.*", "$SRV.>"]
         publish += ["$JS.API.CONSUMER.INFO.*.*"]
     publish += [f"dlq.{service}.>", "log.>", *_bucket_publish(service)]
-    subscribe = [f"_INBOX_{service}.>", f"ask.{service}.>", "$SRV.>"]
-    if service != INTAKE:
-        subscribe.append(f"{LIVE}.>")
+    subscribe = [f"_INBOX_{service}.>", f"ask.{service}.>", "$SRV.>", f"{LIVE}.>"]
     if service == GATEWAY:
-        subscribe += ["log.>", "request.rejected.*", f"{LIVE}.>"]
-    return Permissions(service, tuple(publish), tuple(dict.fromkeys(subscribe)), respond=True)
+        subscribe += ["log.>", "request.rejected.*"]
+    return Permissions(service, tuple(publish), tuple(subscribe), respond=True)
 
 
 def permissions() -> tuple[Permissions, ...]:

@@ -1,1 +1,1 @@
-"""Part of Catalyst Zero."""
+"""The door and the life cycle of Sovereigns."""

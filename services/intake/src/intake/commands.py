@@ -1,0 +1,269 @@
+"""Requests and commands: validated against where the Sovereign stands, then said as facts.
+
+Every accepted command is a guarded ``sovereign.*`` fact: of two that exclude each other one is stored, and the other is
+judged again on what the first changed. A repeat (lost answer, redelivered message) gets the answer of the first time.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID, uuid4, uuid5
+
+from bus import Answer, Bucket, Conflict, Journal, TryAgain, Vault, reference
+from contracts import questions
+from contracts.errors import trouble
+from contracts.event import NAMESPACE, About, Fact, derived_id
+from contracts.history import History
+from contracts.identity import fqdn_of, sovereign_id
+from contracts.questions import Accepted, Asker
+from contracts.request import SealedSecret, SovereignRequest
+from contracts.sovereign import (
+    SovereignApproved,
+    SovereignCancelRequested,
+    SovereignDecommissionRequested,
+    SovereignReconcileRequested,
+    SovereignRequested,
+    SovereignSuspendRequested,
+)
+from contracts.tofu import TofuPlanned
+from intake.admission import Existing, Opening, admit, body_digest, read_request
+from intake.life import Standing, standing
+from intake.offers import Offers
+
+_DECISIONS = 10
+C = TypeVar("C", bound=questions.OfSovereign)
+
+
+class Commands:
+    """Everything an operator can ask for."""
+
+    def __init__(self, *, journal: Journal, vault: Vault, account: Bucket, idem: Bucket, offers: Offers) -> None:
+        self._journal = journal
+        self._vault = vault
+        self._account = account
+        self._idem = idem
+        self._offers = offers
+
+    async def submit(self, question: questions.Submit, asker: Asker | None) -> Accepted:
+        """Judge a request and open its run."""
+        who = _known(asker)
+        body = question.body
+        if question.idempotency_key and not body.get("idempotency_key"):
+            body = body | {"idempotency_key": question.idempotency_key}
+        request = read_request(body, self._offers)
+        request_id = uuid4()
+        if request.idempotency_key:
+            # The key names the request: its repeat has the same id, and so the same event.
+            request_id = uuid5(NAMESPACE, f"request|{who.owner}|{request.idempotency_key}")
+            await self._claim_key(who.owner, request)
+        return await self.open_run(request, request_id, who)
+
+    async def _claim_key(self, owner: str, request: SovereignRequest) -> None:
+        name = hashlib.sha256(f"{owner}|{request.idempotency_key}".encode()).hexdigest()
+        digest = body_digest(request).encode()
+        try:
+            await self._idem.create(f"request.{name}", digest)
+        except Conflict:
+            found = await self._idem.get(f"request.{name}")
+            if found is not None and found.value != digest:
+                raise Answer(
+                    trouble("idempotency-conflict", attempted="accept the request", on=request.domain.fqdn)
+                ) from None
+
+    async def open_run(self, request: SovereignRequest, request_id: UUID, who: Asker) -> Accepted:
+        """Store the secrets sealed, then say ``sovereign.requested``. ``request_id`` is the same for every repeat."""
+        sovereign = sovereign_id(request.domain.fqdn)
+        for _ in range(_DECISIONS):
+            history = await self._journal.fold(sovereign)
+            asked = history.last(SovereignRequested)
+            if asked is not None and asked.event.data.request_id == request_id:
+                await self._keep(request, asked.event.about)
+                return _accepted(asked.event.about, asked.event.id, existing=True)
+            decision = admit(request, history, owner=who.owner, known_email=await self._email(history))
+            if isinstance(decision, Existing):
+                about = About(sovereign=sovereign, owner=who.owner, life=decision.life, run=decision.run)
+                await self._keep(request, about)
+                return _accepted(about, decision.event_id, existing=True)
+            try:
+                return await self._say_requested(request, request_id, who, history, decision)
+            except Conflict:
+                continue
+        raise TryAgain(f"others kept writing about {sovereign}")
+
+    async def _say_requested(
+        self, request: SovereignRequest, request_id: UUID, who: Asker, history: History, opening: Opening
+    ) -> Accepted:
+        sovereign = history.sovereign
+        about = About(sovereign=sovereign, owner=who.owner, actor=who.actor, life=opening.life, run=opening.run)
+        fact = SovereignRequested(
+            request_id=request_id,
+            kind=opening.kind,
+            shape=request.shape(),
+            body_digest=body_digest(request),
+            secrets=tuple(reference(secret) for secret in request.secrets),
+            admin_ref=_admin_ref(about),
+        )
+        await self._journal.append([fact], about, cause=request_id, after=history)
+        await self._keep(request, about)
+        return _accepted(about, derived_id(request_id, fact, about))
+
+    async def _keep(self, request: SovereignRequest, about: About) -> None:
+        """Store secrets and the admin's address: after the fact, so that a loser never overwrites a winner's.
+
+        A crash in between is mended by any repeat of the request; the readers wait for what is not there yet.
+        """
+        for secret in request.secrets:
+            await self._vault.put(about.sovereign, about.life, secret)
+        await self._account.put(_admin_ref(about), json.dumps({"email": request.admin_email}).encode())
+
+    async def _email(self, history: History) -> str | None:
+        asked = history.data(SovereignRequested)
+        found = await self._account.get(asked.admin_ref) if asked else None
+        return str(json.loads(found.value)["email"]) if found else None
+
+    async def cancel(self, command: questions.Command, asker: Asker | None) -> Accepted:
+        """Stop the run; what exists is kept."""
+        return await self._say(
+            command, asker, lambda _history: SovereignCancelRequested(reason=command.reason), {"running"}
+        )
+
+    async def approve(self, command: questions.Approve, asker: Asker | None) -> Accepted:
+        """Approve the plan with this digest, if it is the one that waits."""
+
+        def fact(history: History) -> Fact:
+            planned = history.data(TofuPlanned, run=history.run)
+            if planned is None or not planned.needs_approval:
+                raise _refused("not-now", command.sovereign, "no plan of this run waits for approval")
+            if planned.digest != command.plan_digest:
+                raise _refused("plan-stale", command.sovereign, f"the plan that waits has digest {planned.digest}")
+            return SovereignApproved(plan_digest=command.plan_digest, reason=command.reason)
+
+        return await self._say(command, asker, fact, {"running"})
+
+    async def decommission(self, command: questions.Decommission, asker: Asker | None) -> Accepted:
+        """Take everything away; the name typed again proves that it is meant."""
+        if command.confirm != fqdn_of(command.sovereign):
+            raise _refused("invalid-request", command.sovereign, f"type {fqdn_of(command.sovereign)} to confirm")
+
+        def fact(history: History) -> Fact:
+            if standing(history).stage == "handed-over" and not command.secrets:
+                raise _refused(
+                    "credential-required", command.sovereign, "after hand-off we hold no cloud token: bring one"
+                )
+            return SovereignDecommissionRequested(
+                reason=command.reason, restore_nameservers=command.restore_nameservers
+            )
+
+        stages = {"running", "cancelling", "failed", "cancelled", "ready", "degraded", "handed-over"}
+        return await self._say(command, asker, fact, stages, secrets=command.secrets)
+
+    async def reconcile(self, command: questions.Reconcile, asker: Asker | None) -> Accepted:
+        """List the cluster anew and kick Flux."""
+        return await self._say(
+            command,
+            asker,
+            lambda _history: SovereignReconcileRequested(release=command.release),
+            {"running", "ready", "degraded", "failed"},
+        )
+
+    async def suspend(self, command: questions.Suspend, asker: Asker | None) -> Accepted:
+        """Suspend or resume one release."""
+        return await self._say(
+            command,
+            asker,
+            lambda _history: SovereignSuspendRequested(release=command.release, suspend=command.suspend),
+            {"running", "ready", "degraded", "failed"},
+        )
+
+    async def retry(self, command: questions.Retry, asker: Asker | None) -> Accepted:
+        """A retry is ``sovereign.requested`` with the next run number: one entry chain, no second path."""
+        who = _known(asker)
+        _check_bound(command.sovereign, command.secrets)
+        cause = uuid4()
+        for _ in range(_DECISIONS):
+            history = await self._journal.fold(command.sovereign)
+            where = _standing_of(history, who, command.sovereign, {"failed", "cancelled"})
+            asked = history.last(SovereignRequested)
+            if asked is None:
+                raise _refused("unknown-sovereign", command.sovereign)
+            about = About(
+                sovereign=command.sovereign, owner=who.owner, actor=who.actor, life=where.life, run=where.run + 1
+            )
+            before: SovereignRequested = asked.event.data
+            fact = before.model_copy(update={"request_id": cause, "kind": "retry"})
+            try:
+                await self._journal.append([fact], about, cause=cause, after=history)
+            except Conflict:
+                continue
+            await self._store(command.sovereign, where.life, command.secrets)
+            return _accepted(about, derived_id(cause, fact, about))
+        raise TryAgain(f"others kept writing about {command.sovereign}")
+
+    async def _say(
+        self,
+        command: questions.OfSovereign,
+        asker: Asker | None,
+        fact_of: Callable[[History], Fact],
+        stages: set[str],
+        *,
+        secrets: tuple[SealedSecret, ...] = (),
+    ) -> Accepted:
+        """Judge a command on where the Sovereign stands, then say its fact."""
+        who = _known(asker)
+        _check_bound(command.sovereign, secrets)
+        cause = uuid4()
+        for _ in range(_DECISIONS):
+            history = await self._journal.fold(command.sovereign)
+            where = _standing_of(history, who, command.sovereign, stages)
+            fact = fact_of(history)
+            about = About(sovereign=command.sovereign, owner=who.owner, actor=who.actor, life=where.life, run=where.run)
+            try:
+                await self._journal.append([fact], about, cause=cause, after=history)
+            except Conflict:
+                continue
+            await self._store(command.sovereign, where.life, secrets)
+            return _accepted(about, derived_id(cause, fact, about))
+        raise TryAgain(f"others kept writing about {command.sovereign}")
+
+    async def _store(self, sovereign: str, life: int, secrets: tuple[SealedSecret, ...]) -> None:
+        for secret in secrets:
+            await self._vault.put(sovereign, life, secret)
+
+
+def _check_bound(sovereign: str, secrets: tuple[SealedSecret, ...]) -> None:
+    for secret in secrets:
+        if secret.bound_to != sovereign:
+            raise _refused("invalid-request", sovereign, f"a secret is sealed for {secret.bound_to!r}")
+
+
+def _admin_ref(about: About) -> str:
+    return f"{about.sovereign}.{about.life}.admin"
+
+
+def _known(asker: Asker | None) -> Asker:
+    if asker is None:
+        raise Answer(
+            trouble("not-allowed", attempted="take a command", on="ask.intake", message="nobody is named as asking")
+        )
+    return asker
+
+
+def _standing_of(history: History, who: Asker, sovereign: str, stages: set[str]) -> Standing:
+    if not history.alive or (history.owner != who.owner and "admin" not in who.roles):
+        # The same words whether it does not exist or is another's: names of others are not told.
+        raise _refused("unknown-sovereign", sovereign)
+    where = standing(history)
+    if where.stage not in stages:
+        raise _refused(
+            "not-now", sovereign, f"it is {where.stage}; this command fits when it is {', '.join(sorted(stages))}"
+        )
+    return where
+
+
+def _refused(code: str, sovereign: str, message: str = "") -> Answer:
+    return Answer(trouble(code, attempted="take the command", on=fqdn_of(sovereign), message=message))
+
+
+def _accepted(about: About, event_id: Any, *, existing: bool = False) -> Accepted:
+    return Accepted(sovereign=about.sovereign, life=about.life, run=about.run, event_id=event_id, existing=existing)

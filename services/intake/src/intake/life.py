@@ -1,0 +1,204 @@
+"""The life cycle of a Sovereign as one pure function.
+
+``next_facts(history)`` says which ``sovereign.*`` facts follow from what is known now. It is asked after every
+milestone, and its answer is the same for every order of events that is consistent with causation: it looks at what
+holds, never at what came last. Of a pair of opposite facts the later by stream sequence holds (design section 1,
+rule 5).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from contracts.dns import DnsDelegated, DnsFailed, DnsPublished, DnsRefused, DnsReleased
+from contracts.errors import Trouble, trouble
+from contracts.event import Event, Fact
+from contracts.flux import FluxConverged, FluxDiverged, FluxReleased, ProbeFailed, ProbePassed
+from contracts.history import History, Recorded
+from contracts.identity import fqdn_of
+from contracts.sovereign import (
+    SovereignCancelled,
+    SovereignCancelRequested,
+    SovereignDecommissioned,
+    SovereignDecommissionRequested,
+    SovereignDegraded,
+    SovereignFailed,
+    SovereignHandedOver,
+    SovereignReady,
+    SovereignRequested,
+    Url,
+)
+from contracts.tofu import TofuApplied, TofuDestroyed, TofuFailed, TofuInterrupted, TofuStarted
+
+Stage = Literal[
+    "none",
+    "running",
+    "cancelling",
+    "failed",
+    "cancelled",
+    "ready",
+    "degraded",
+    "handed-over",
+    "decommissioning",
+    "decommissioned",
+]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a Sovereign stands in its life."""
+
+    stage: Stage
+    life: int
+    run: int
+
+    @property
+    def active(self) -> bool:
+        """Whether a run is under way."""
+        return self.stage in {"running", "cancelling"}
+
+
+def standing(history: History) -> Standing:
+    """Read the stage from the facts of the current life and run."""
+    run = history.run
+    return Standing(_stage(history), history.life, run)
+
+
+def _stage(history: History) -> Stage:
+    asked = history.last(SovereignRequested)
+    if asked is None:
+        return "none"
+    if history.last(SovereignDecommissioned):
+        return "decommissioned"
+    if history.last(SovereignDecommissionRequested):
+        return "decommissioning"
+    return _stage_of_run(history, asked.event.run)
+
+
+def _stage_of_run(history: History, run: int) -> Stage:
+    if history.last(SovereignReady, run=run):
+        if history.later(SovereignDegraded, SovereignReady, run=run):
+            return "degraded"
+        return "handed-over" if history.last(SovereignHandedOver) else "ready"
+    ends: tuple[tuple[type[Fact], Stage], ...] = (
+        (SovereignFailed, "failed"),
+        (SovereignCancelled, "cancelled"),
+        (SovereignCancelRequested, "cancelling"),
+    )
+    return next((stage for fact, stage in ends if history.last(fact, run=run)), "running")
+
+
+def next_facts(history: History) -> list[Fact]:
+    """What follows now. Said once: a fact that holds already is not said again."""
+    match standing(history).stage:
+        case "decommissioning":
+            return _decommissioned(history)
+        case "cancelling":
+            return _cancelled(history)
+        case "running":
+            return _failed(history) or _ready(history)
+        case "ready":
+            return _degraded(history) or _handed_over(history)
+        case "degraded":
+            return _ready(history)
+        case _:
+            return []
+
+
+def _decommissioned(history: History) -> list[Fact]:
+    asked = history.last(SovereignDecommissionRequested)
+    released = history.last(DnsReleased)
+    if asked is None or released is None or released.sequence < asked.sequence:
+        return []
+    return [SovereignDecommissioned(cause=released.event.id)]
+
+
+def _cancelled(history: History) -> list[Fact]:
+    """Only after every service that had begun said that it stopped."""
+    run = history.run
+    asked = history.last(SovereignCancelRequested, run=run)
+    if asked is None:
+        return []
+    begun = history.last(TofuStarted, run=run)
+    if begun is None:
+        return [SovereignCancelled(cause=asked.event.id)]
+    ends = (TofuInterrupted, TofuApplied, TofuFailed, TofuDestroyed)
+    ended = [end for fact in ends if (end := history.last(fact, run=run)) and end.sequence > begun.sequence]
+    return [SovereignCancelled(cause=ended[0].event.id)] if ended else []
+
+
+def _failed(history: History) -> list[Fact]:
+    cause = _failure(history)
+    if cause is None:
+        return []
+    event, why = cause
+    touched = history.last(TofuApplied) is not None or _resources(history) > 0
+    return [SovereignFailed(cause=event.id, trouble=why, cloud_touched=touched)]
+
+
+def _failure(history: History) -> tuple[Event[Any], Trouble] | None:
+    run = history.run
+    for fact in (DnsRefused, TofuFailed):
+        if (found := history.last(fact, run=run)) is not None and not _superseded(history, found):
+            return found.event, found.event.data.trouble
+    broken = history.later(DnsFailed, DnsDelegated, run=run)
+    if broken is not None and not broken.event.data.trouble.retryable:
+        return broken.event, broken.event.data.trouble
+    stopped = history.later(TofuInterrupted, TofuStarted, run=run)
+    if stopped is not None and stopped.event.data.why == "deadline":
+        why = trouble(
+            "run-deadline", attempted="bring the Sovereign up before the deadline", on=fqdn_of(history.sovereign)
+        )
+        return stopped.event, why
+    return None
+
+
+def _superseded(history: History, failure: Recorded) -> bool:
+    """A later start of work in the same run takes a failure back (another attempt is under way or has succeeded)."""
+    begun = history.last(TofuStarted, run=failure.event.run)
+    return begun is not None and begun.sequence > failure.sequence
+
+
+def _resources(history: History) -> int:
+    failed, interrupted = history.data(TofuFailed), history.data(TofuInterrupted)
+    return max(failed.resources if failed else 0, interrupted.resources if interrupted else 0)
+
+
+def _ready(history: History) -> list[Fact]:
+    """Applied, published, delegated, converged and probed hold at once, all in this run.
+
+    After hand-off nobody watches the cluster any more: a later run is ready when it is applied, resolves and answers.
+    """
+    run = history.run
+    applied = history.last(TofuApplied, run=run)
+    published = history.last(DnsPublished, run=run)
+    delegated = history.later(DnsDelegated, DnsFailed, run=run)
+    probed = history.later(ProbePassed, ProbeFailed, run=run)
+    if applied is None or published is None or delegated is None or probed is None:
+        return []
+    handed_over = history.last(SovereignHandedOver) is not None
+    if not handed_over and history.later(FluxConverged, FluxDiverged, run=run) is None:
+        return []
+    if (gone := history.last(FluxReleased)) is not None and not handed_over and gone.event.run == run:
+        return []
+    degraded = history.later(SovereignDegraded, SovereignReady, run=run)
+    fqdn = fqdn_of(history.sovereign)
+    urls = tuple(Url(name=name, url=f"https://{name}.{fqdn}") for name in ("console", "gitea", "admin"))
+    return [SovereignReady(urls=urls, replaces=degraded.event.id if degraded else None)]
+
+
+def _degraded(history: History) -> list[Fact]:
+    """Before hand-off: what made it ready no longer holds."""
+    run = history.run
+    for fact, opposite in ((FluxDiverged, FluxConverged), (ProbeFailed, ProbePassed)):
+        found = history.later(fact, opposite, run=run)
+        if found is not None:
+            return [SovereignDegraded(cause=found.event.id, trouble=found.event.data.trouble)]
+    return []
+
+
+def _handed_over(history: History) -> list[Fact]:
+    ready = history.last(SovereignReady, run=history.run)
+    released = history.last(FluxReleased)
+    if ready is None or released is None or released.sequence < ready.sequence or history.last(SovereignHandedOver):
+        return []
+    return [SovereignHandedOver()]

@@ -1,1 +1,1 @@
-"""Part of Catalyst Zero."""
+"""Watches each Sovereign's cluster and says what it sees, on change only."""

@@ -98,13 +98,15 @@ def _created(call: Call) -> Answer:
     body = call.body()
     name, kind = body.text("name", longest=255), body.text("type", one_of=KINDS)
     labels, auto_delete = body.labels(), body.flag("auto_delete")
-    body.text("assignee_type", one_of=("server", "unassigned"))
+    assignee_type = body.maybe_text("assignee_type", one_of=("server", "unassigned"))
     server_id, place = body.maybe_integer("assignee_id"), body.reference("location")
     if body.has("datacenter"):
         body.problem("datacenter", "was removed, use location")
     location = call.catalogue.location(place) if place else None
     if place and location is None:
         body.problem("location", "location not found")
+    if server_id and assignee_type != "server":
+        body.problem("assignee_type", "must be server when assignee_id is set")
     if not place and not server_id:
         body.problem("location", "either location or assignee_id is required")
     body.check()
@@ -115,12 +117,12 @@ def _created(call: Call) -> Answer:
         raise invalid("location", "location not found")
     call.project.ensure_free_name("primary_ips", name)
     address = new(call.project, kind, location["name"], name=name, labels=labels or {}, auto_delete=auto_delete)
-    action = None
+    begun: Record = {}
     if server is not None:
         put_on(call.project, address, server)
         resources = (("primary_ips", address), ("servers", server))
-        action = rendered(call.actions.done(call.project, "create_primary_ip", *resources))
-    return Answer(201, {"primary_ip": render(call, address), "action": action})
+        begun["action"] = rendered(call.actions.done(call.project, "create_primary_ip", *resources))
+    return Answer(201, {"primary_ip": render(call, address), **begun})
 
 
 def _auto_delete(call: Call, address: Record) -> None:

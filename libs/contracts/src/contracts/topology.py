@@ -227,6 +227,7 @@ def permissions() -> tuple[Permissions, ...]:
             f"$JS.API.DIRECT.GET.KV_{bucket}{rest}" for bucket in ("sealed", "tofu", "account") for rest in ("", ".>")
         ),
     )
-    publisher = Permissions(PUBLISHER, publish=(DOOR,), subscribe=("_INBOX.>", "request.rejected.*"))
+    inboxes = ("_INBOX.>", f"_INBOX_{PUBLISHER}.>")
+    publisher = Permissions(PUBLISHER, publish=(DOOR,), subscribe=(*inboxes, "request.rejected.*"))
     admin = Permissions(ADMIN, publish=(">",), subscribe=(">",))
     return (*(permissions_of(service) for service in SERVICES), operator, publisher, admin)

@@ -51,10 +51,9 @@ locals {
   # k3s reads config.yaml and then config.yaml.d, where stage k3s writes what only the server itself knows.
   k3s_common = {
     for name, private_ip in local.nodes : name => {
-      token         = var.k3s_token
-      "node-name"   = name
-      "node-ip"     = private_ip
-      "kubelet-arg" = ["cloud-provider=", "max-pods=200"]
+      token       = var.k3s_token
+      "node-name" = name
+      "node-ip"   = private_ip
     }
   }
   k3s_server = {
@@ -84,6 +83,7 @@ locals {
     k8sServicePort = 6444
     routingMode    = "tunnel"
     tunnelProtocol = "vxlan"
+    MTU            = 1450 # of the cloud's private networks; the public interface, which would be measured, has more
     bpf            = { masquerade = true }
     ipam           = { mode = "kubernetes" }
     operator       = { replicas = var.control_plane_count > 1 ? 2 : 1 }
@@ -121,9 +121,9 @@ locals {
       kind       = "Secret"
       metadata   = { name = "catalyst-sovereign", namespace = local.pins.flux.namespace }
       type       = "Opaque"
-      stringData = {
-        DNS_API_KEY     = var.zone_credential.api_key
-        DNS_TSIG_SECRET = var.zone_credential.tsig_secret
+      data = {
+        DNS_API_KEY     = base64encode(var.zone_credential.api_key)
+        DNS_TSIG_SECRET = base64encode(var.zone_credential.tsig_secret)
       }
     },
   ]

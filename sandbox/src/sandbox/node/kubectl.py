@@ -6,7 +6,6 @@ A form that is not known fails and says so: a boot must not pass because its sta
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 from collections.abc import Sequence
@@ -36,6 +35,8 @@ _KINDS: Final = {
     "kustomizations": "Kustomization",
     "namespace": "Namespace",
     "node": "Node",
+    "role": "Role",
+    "rolebinding": "RoleBinding",
     "secret": "Secret",
     "storageclass": "StorageClass",
     "validatingadmissionpolicy": "ValidatingAdmissionPolicy",
@@ -173,22 +174,8 @@ async def _apply(sovereign: Sovereign, options: Options, text: str) -> Answer:
         kind = document["kind"]
         if kind not in _CLUSTER_SCOPED:
             document["metadata"].setdefault("namespace", options.value("namespace") or "default")
-        ready = _with_data(sovereign, document) if kind == "Secret" else document
-        done += await sovereign.cluster.apply([ready])
+        done += await sovereign.cluster.apply([document])
     return Answer(0, "\n".join(done))
-
-
-def _with_data(sovereign: Sovereign, secret: Document) -> Document:
-    """A Secret as the API keeps it: encoded, and beside what it held already."""
-    metadata = secret["metadata"]
-    before = sovereign.cluster.get("Secret", metadata["namespace"], metadata["name"])
-    kept = before[0].get("data") or {} if before else {}
-    given = {
-        name: base64.b64encode(str(value).encode()).decode() for name, value in (secret.get("stringData") or {}).items()
-    }
-    rest = {name: value for name, value in secret.items() if name != "stringData"}
-    data = {**kept, **(secret.get("data") or {}), **given}
-    return {**rest, "data": data} if data else rest
 
 
 async def _wait(sovereign: Sovereign, options: Options, target: str, holds: Any) -> Answer:

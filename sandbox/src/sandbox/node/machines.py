@@ -64,7 +64,7 @@ class SimulatedMachines:
         """Boot this machine, or boot it again; harmless while it runs."""
         server = self._servers.get(machine.id)
         if server is None:
-            home = self._settings.directory / "servers" / str(machine.id)
+            home = self._settings.directory.resolve() / "servers" / str(machine.id)
             server = self._servers[machine.id] = Server(machine, home)
         running = self._running.get(machine.id)
         if running is not None and not running.done():
@@ -158,7 +158,9 @@ async def build_machines(
     settings: NodeSettings, clusters: Clusters, directory: Directory | None = None
 ) -> AsyncIterator[SimulatedMachines]:
     """The machines' half of the simulated cloud, for as long as the block lasts."""
-    programs = await asyncio.to_thread(install, settings.directory, settings.clock_factor, settings.shortest_timeout_s)
+    programs = await asyncio.to_thread(
+        install, settings.directory.resolve(), settings.clock_factor, settings.shortest_timeout_s
+    )
     k3s = K3s(clusters)
     commands = Commands(k3s, programs.stand_ins)
     async with asyncio.TaskGroup() as group:

@@ -1,0 +1,1 @@
+"""The stack on one machine: what `catalyst up`, the demo and the tests start."""

@@ -91,6 +91,7 @@ def ensure(box: Box, options: argparse.Namespace) -> int:
         if tool.name == environment.PROVIDER:
             environment.write_tofu_config(found, box.cache)
         box.progress.say(f"{tool.name} {found.version}: {found.source}")
+    sources.tidy()
     return 0
 
 

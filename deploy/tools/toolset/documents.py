@@ -45,12 +45,20 @@ def obtain(
             ):
                 _fetch(document, program, folder, environment)
         except ProgramFailedError as why:
-            raise NoDocumentError(f"{document.package} {document.version} cannot be had: {why}") from why
+            raise NoDocumentError(
+                f"{document.package} {document.version} cannot be had: connect to the network once; {why}"
+            ) from why
         return cache.document(document.name, document.version) / document.file
 
 
 def _fetch(document: Document, npm: Path, folder: Path, environment: Mapping[str, str]) -> None:
-    words: list[str | Path] = [npm, "pack", "--silent", "--ignore-scripts", f"{document.package}@{document.version}"]
+    words: list[str | Path] = [
+        npm,
+        "pack",
+        "--loglevel=error",
+        "--ignore-scripts",
+        f"{document.package}@{document.version}",
+    ]
     run(words, environment=environment, within_s=WITHIN_S, folder=folder)
     archives = list(folder.glob("*.tgz"))
     if len(archives) != 1:

@@ -72,19 +72,8 @@ class Build:
     def _run(self, words: Sequence[str], within_s: float, heard: Callable[[str], None]) -> list[str]:
         return run(
             [self.go, *words],
-            environment=_own_folders(self.environment),
+            environment=self.environment,
             within_s=within_s,
             folder=self.wrapper,
             heard=heard,
         )
-
-
-def _own_folders(environment: Mapping[str, str]) -> dict[str, str]:
-    """Keep Go's counters out of the home directory, and the person's own Go settings in force."""
-    home = Path(environment.get("HOME", "~")).expanduser()
-    settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "go" / "env"
-    return {
-        **environment,
-        "GOENV": environment.get("GOENV") or str(settings),
-        "XDG_CONFIG_HOME": str(Path(environment["GOPATH"]) / "config"),
-    }

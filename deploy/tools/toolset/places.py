@@ -8,6 +8,7 @@ complete, so an interrupted build leaves only a `.part` folder, which the next h
 import fcntl
 import os
 import shutil
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ from typing import Final
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
 BOX: Final = CHECKOUT / "deploy" / "tools"
+NPM_SETTINGS: Final = Path("/etc/npmrc")
+"""The machine's own; an npm out of a package looks for them beside itself only."""
 LOOK_AGAIN_S: Final = 0.5
 """How often a waiting process looks whether the lock is free."""
 
@@ -66,8 +69,32 @@ class Cache:
             "npm_config_update_notifier": "false",
         }
         # Unreachable is known within seconds; whoever has a slow line sets these and keeps them.
-        patience = {"PIP_DEFAULT_TIMEOUT": "5", "PIP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5"}
-        return {**patience, **base, **ours}
+        patience = {
+            "PIP_DEFAULT_TIMEOUT": "5",
+            "PIP_RETRIES": "1",
+            "UV_HTTP_CONNECT_TIMEOUT": "5",
+            "npm_config_fetch_retries": "1",
+            "npm_config_fetch_retry_mintimeout": "500",
+            "npm_config_fetch_timeout": "5000",
+        }
+        return {**patience, **_trust(), **base, **ours}
+
+    def secluded(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a child that keeps notes of its own: below ours instead of in the home directory.
+
+        Go's settings stay the person's own; Go's counters, and what other programs make at their first start, do not
+        belong to a set-up.
+        """
+        settings = Path(base.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        notes = self.root / "notes"
+        return {
+            **base,
+            "GOENV": base.get("GOENV") or str(settings / "go" / "env"),
+            "XDG_CACHE_HOME": str(notes / "cache"),
+            "XDG_CONFIG_HOME": str(notes / "config"),
+            "XDG_DATA_HOME": str(notes / "data"),
+            "XDG_STATE_HOME": str(notes / "state"),
+        }
 
     @contextmanager
     def lock(self, name: str, waiting: Callable[[str], None]) -> Iterator[None]:
@@ -95,6 +122,15 @@ class Cache:
         for parent in (self.tools, self.documents):
             for left in parent.glob(".*.part"):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _trust() -> dict[str, str]:
+    """Let uv and npm trust what this machine trusts, as pip, apt and Go do; else a company's own CA stops them."""
+    store = ssl.get_default_verify_paths()
+    if not store.cafile and not (store.capath and any(Path(store.capath).iterdir())):
+        return {}
+    machines_npm = {"npm_config_globalconfig": str(NPM_SETTINGS)} if NPM_SETTINGS.is_file() else {}
+    return {"NODE_USE_SYSTEM_CA": "1", "UV_SYSTEM_CERTS": "true", **machines_npm}
 
 
 def _locked(descriptor: int) -> bool:

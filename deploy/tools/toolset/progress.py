@@ -36,9 +36,14 @@ class Step:
         self._far = far
 
     @property
+    def seconds(self) -> float:
+        """Since the step began."""
+        return self._clock() - self._begun
+
+    @property
     def took(self) -> str:
-        """Minutes and seconds since the step began."""
-        seconds = self._clock() - self._begun
+        """The time since the step began, for a reader."""
+        seconds = self.seconds
         return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"  # noqa: PLR2004 - a minute
 
     def __str__(self) -> str:
@@ -72,7 +77,9 @@ class Progress:
         finally:
             ended.set()
             shower.join()
-            self.say(f"{step.what}: {outcome} {step.took}")
+            # Whoever raised says why; that a short step failed needs no second line.
+            if outcome == "done in" or step.seconds > FIRST_S:
+                self.say(f"{step.what}: {outcome} {step.took}")
 
     def _show(self, step: Step, ended: threading.Event) -> None:
         pause = FIRST_S

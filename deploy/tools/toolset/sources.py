@@ -47,7 +47,7 @@ class Found:
 
 def locate(tool: Tool, cache: Cache, environment: Mapping[str, str]) -> Found | None:
     """Find a tool on PATH at the right version, else in the cache."""
-    return on_path(tool, environment) or in_cache(tool, cache)
+    return on_path(tool, cache.secluded(environment)) or in_cache(tool, cache)
 
 
 def on_path(tool: Tool, environment: Mapping[str, str]) -> Found | None:
@@ -110,6 +110,7 @@ class Sources:
         self._uv = uv
         self._wrappers = wrappers
         self._downloader = downloader or Downloader()
+        self._built = False
         self._apt = Apt(cache, environment, progress)
 
     def ensure(self, tool: Tool) -> Found:
@@ -120,6 +121,20 @@ class Sources:
             self._cache.sweep()
             return self._obtain(tool)
 
+    def tidy(self) -> None:
+        """Remove Go's caches after a build: gigabytes, and the programs are there.
+
+        Only now, when all that was asked for is built: until then they let an interrupted run go on where it was.
+        """
+        if not self._built:
+            return
+        with (
+            self._cache.lock("tools", self._progress.say),
+            self._progress.step("removing Go's module and build caches"),
+        ):
+            shutil.rmtree(self._cache.root / "go", ignore_errors=True)
+        self._built = False
+
     def _obtain(self, tool: Tool) -> Found:
         """Get a tool; the lock is held."""
         if found := locate(tool, self._cache, self._environment):
@@ -129,7 +144,7 @@ class Sources:
             try:
                 with whole(self._cache.tool(tool.name, tool.version)) as folder:
                     fill(tool, folder)
-                    _prove(tool, folder, self._environment)
+                    _prove(tool, folder, self._cache.secluded(self._environment))
                     write_whole(folder / NOTE, f"{name}\n")
             except CANNOT as why:
                 reasons.append(f"{name}: {why}")
@@ -138,7 +153,11 @@ class Sources:
                 break
         found = in_cache(tool, self._cache)
         if found is None:
-            raise NotAvailableError(f"{tool.name} {tool.version} cannot be had:\n  " + "\n  ".join(reasons))
+            tried = "".join(f"\n  {reason}" for reason in reasons)
+            raise NotAvailableError(
+                f"{tool.name} {tool.version} cannot be had: connect to the network once, "
+                f"or put {tool.wanted} of it on PATH; tried:{tried}"
+            )
         return found
 
     def _recipes(self, tool: Tool) -> Iterator[tuple[str, Callable[[Tool, Path], None]]]:
@@ -173,9 +192,10 @@ class Sources:
             recipe=tool.go,
             go=go,
             wrapper=self._wrappers / tool.name,
-            environment=self._environment,
+            environment=self._cache.secluded(self._environment),
             progress=self._progress,
         )
+        self._built = True
         build.into(folder / tool.inside)
 
     def _from_debian(self, tool: Tool, folder: Path) -> None:

@@ -44,8 +44,10 @@ class VirtualEnvironment:
         with self._cache.lock(_lock_name(self.checkout), self._progress.say):
             if self.up_to_date():
                 return False
-            uv = self._uv()
-            self._install(uv)
+            try:
+                self._install(self._uv())
+            except ProgramFailedError as why:
+                raise NotSetUpError(f".venv cannot be filled: connect to the network once and repeat; {why}") from why
             write_whole(self._stamp, fingerprint(self.checkout))
         return True
 

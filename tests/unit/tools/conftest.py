@@ -165,14 +165,14 @@ def box(cache: Cache, progress: tuple[Progress, io.StringIO], path_folder: Path)
     wrappers = cache.root.parent / "wrappers"
     (wrappers / "widget").mkdir(parents=True)
 
-    def made(*tools: Tool) -> Sources:
+    def made(*tools: Tool, uv: Path | None = None) -> Sources:
         return Sources(
             manifest=Manifest(tools={tool.name: tool for tool in tools}, documents={}),
             cache=cache,
             environment=cache.environment({"PATH": f"{path_folder}:{os.defpath}", "HOME": str(cache.root)}),
             progress=progress[0],
             wrappers=wrappers,
-            uv=lambda: pytest.fail("no wheel is asked for here"),
+            uv=lambda: uv or pytest.fail("no wheel is asked for here"),
         )
 
     return made

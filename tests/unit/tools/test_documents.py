@@ -55,7 +55,7 @@ def test_a_document_is_fetched_once_by_its_pinned_version(
     for _ in range(2):
         path = obtain(document(GOOD), cache, {"PATH": "/usr/bin:/bin"}, progress[0], lambda: npm)
         assert path.read_text() == "{}"
-    assert (tmp_path / "asked").read_text() == "pack --silent --ignore-scripts @example/schema@1.0.0\n"
+    assert (tmp_path / "asked").read_text() == "pack --loglevel=error --ignore-scripts @example/schema@1.0.0\n"
 
 
 def test_a_document_with_another_integrity_is_refused_and_not_kept(

@@ -128,6 +128,18 @@ def test_children_keep_every_cache_of_theirs_in_ours(cache: Cache) -> None:
     assert theirs["PATH"] == "/bin"
 
 
+def test_a_program_that_is_asked_for_its_version_leaves_nothing_in_the_home_directory(cache: Cache) -> None:
+    theirs = cache.secluded({"XDG_CONFIG_HOME": "/home/ada/settings"})
+    folders = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+    assert all(Path(theirs[name]).is_relative_to(cache.root) for name in folders)
+    assert theirs["GOENV"] == "/home/ada/settings/go/env"
+
+
+def test_patience_with_a_registry_is_short_unless_a_person_chose_otherwise(cache: Cache) -> None:
+    assert cache.environment({})["PIP_DEFAULT_TIMEOUT"] == "5"
+    assert cache.environment({"PIP_DEFAULT_TIMEOUT": "60"})["PIP_DEFAULT_TIMEOUT"] == "60"
+
+
 def test_the_cache_is_where_the_variable_says_or_below_home(tmp_path: Path) -> None:
     assert Cache.from_environment({"CATALYST_CACHE": str(tmp_path)}).root == tmp_path.resolve()
     assert Cache.from_environment({}).root == Path.home() / ".cache" / "catalyst-zero"

@@ -1,12 +1,14 @@
 """The order of sources, and what is left behind when one of them cannot give the tool."""
 
 import io
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from deploy.tools.toolset.manifest import Wheel
 from deploy.tools.toolset.places import Cache, write_whole
 from deploy.tools.toolset.progress import Progress
 from deploy.tools.toolset.sources import NOTE, NotAvailableError, Sources, locate
@@ -129,6 +131,49 @@ def test_two_at_once_get_the_tool_once(box: Box, files: Files) -> None:
     assert len(set(got)) == 1
     assert len(got) == 2
     assert files.asked.count("/widget.zip") == 1
+
+
+def test_after_a_build_go_leaves_no_gigabytes_behind(
+    box: Box, cache: Cache, unreachable: str, path_folder: Path
+) -> None:
+    program(path_folder, "go", GO % 'mkdir -p "$GOCACHE" "$GOMODCACHE"')
+    sources = box(go_tool())
+    sources.ensure(widget(unreachable, go=True))
+    assert (cache.root / "go" / "mod").is_dir()
+    sources.tidy()
+    assert not (cache.root / "go").exists()
+    assert left_in(cache) == ["widget-2.0.1"]
+
+
+def test_what_another_build_holds_is_kept_when_nothing_was_built(box: Box, cache: Cache) -> None:
+    (cache.root / "go" / "mod").mkdir(parents=True)
+    in_cache(cache)
+    sources = box()
+    sources.ensure(widget())
+    sources.tidy()
+    assert (cache.root / "go" / "mod").is_dir()
+
+
+UV = """#!/bin/sh
+while [ $# -gt 0 ]; do
+  case "$1" in --target) into=$2 ;; --require-hashes) hashes=yes ;; -r) wanted=$2 ;; esac; shift
+done
+[ "$hashes" = yes ] || exit 9
+cp "$wanted" %s
+mkdir -p "$into/widget_bin/bin"
+printf '#!/bin/sh\necho "Widget 2.0.1 by $0"\n' > "$into/widget_bin/bin/run"; chmod +x "$into/widget_bin/bin/run"
+"""
+
+
+def test_a_wheel_is_taken_by_its_hash_and_started_by_a_launcher(box: Box, tmp_path: Path) -> None:
+    uv = program(tmp_path, "uv", UV % (tmp_path / "wanted"))
+    wheel = Wheel(name="widget-bin", sha256=["a" * 64, "b" * 64], launch=["widget_bin/bin/run"])
+    found = box(uv=uv).ensure(widget(release=None, wheel=wheel))
+    assert found.source == "cache (PyPI)"
+    said = subprocess.run([found.path], check=True, capture_output=True, text=True).stdout
+    assert said == f"Widget 2.0.1 by {found.root}/widget_bin/bin/run\n"
+    digests = f"--hash=sha256:{'a' * 64} --hash=sha256:{'b' * 64}"
+    assert (tmp_path / "wanted").read_text() == f"widget-bin==2.0.1 {digests}\n"
 
 
 def test_looking_for_a_tool_changes_nothing(cache: Cache, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""The composition root: the one HTTP edge, put together from its parts."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from bus import Bus, Service
+from contracts.openapi import MAX_BODY_BYTES
+from gateway import access
+from gateway.accounts import AccountsFolder, People
+from gateway.api import Api
+from gateway.heartbeat import Heartbeat, Replicas
+from gateway.hub import Hub
+from gateway.limits import Limit
+from gateway.logins import Logins
+from gateway.node_door import NodeDoor
+from gateway.pages import Pages, security_headers
+from gateway.problems import problems
+from gateway.reads import Reads, Summaries, Summary
+from gateway.sealing import Asking, Sealing
+from gateway.sessions import Sessions
+from gateway.settings import Settings
+from gateway.sockets import Sockets
+from gateway.trail import BusTrail
+
+log = logging.getLogger(__name__)
+
+
+def edge(
+    settings: Settings,
+    *,
+    hub: Hub,
+    heartbeat: Heartbeat,
+    asking: Asking,
+    people: People,
+    summaries: Summaries,
+) -> web.Application:
+    """Every route of the edge."""
+    sessions = Sessions.from_file(settings.session_key_file, hours=settings.session_hours)
+    sealing = Sealing(asking)
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[security_headers, problems, access.middleware(people, sessions, settings.public_url)],
+    )
+    node_limit = Limit(burst=240, per_s=8)
+    app.add_routes(Reads(hub, heartbeat, summaries, hub.owner_of).routes())
+    app.add_routes(Api(asking, sealing, hub.owner_of, Limit(burst=60, per_s=2)).routes())
+    app.add_routes(NodeDoor(asking, sealing, node_limit, settings.trusted_proxy).routes())
+    app.add_routes(Logins(people, sessions, Limit(burst=20, per_s=0.2), settings.public_url).routes())
+    app.add_routes([web.get("/ws", Sockets(hub, heartbeat, hub.owner_of, settings.public_url).handle)])
+    app.add_routes(Pages(hub, sessions, summaries, hub.owner_of, settings.sandbox).routes())
+    return app
+
+
+def summaries_of(bus: Bus) -> Summaries:
+    """The list, from the read model that intake keeps."""
+    bucket = bus.kv("state")
+
+    async def read() -> list[Summary]:
+        rows = []
+        for item in await bucket.values("*.summary"):
+            sovereign = item.key.removesuffix(".summary")
+            rows.append({"sovereign": sovereign, **json.loads(item.value)})
+        return rows
+
+    return read
+
+
+def replicas_of(bus: Bus) -> Replicas:
+    """Who is alive."""
+
+    async def read(service: str) -> list[str]:
+        return await bus.presence.replicas(service)
+
+    return read
+
+
+@asynccontextmanager
+async def gateway(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
+    """The real world: bind the address, then serve."""
+    hub = Hub(BusTrail(bus), cache_bytes=settings.cache_mib * 1024 * 1024, slow_s=settings.slow_s)
+    await hub.start()
+    heartbeat = Heartbeat(hub, replicas_of(bus), every_s=settings.heartbeat_s)
+    app = edge(
+        settings,
+        hub=hub,
+        heartbeat=heartbeat,
+        asking=bus,
+        people=AccountsFolder(settings.accounts_dir),
+        summaries=summaries_of(bus),
+    )
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=3.0)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    log.info("listening", extra={"action": "listening", "url": f"http://{host}:{port}"})
+    try:
+        yield Service(name="gateway", background=[hub.read, hub.pump, heartbeat.run])
+    finally:
+        heartbeat.close_all("the gateway restarts: resume from the last id")
+        await runner.cleanup()

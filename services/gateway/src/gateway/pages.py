@@ -1,0 +1,174 @@
+"""The console's pages: a shell of HTML that works at once, one script and one style per page, nothing from elsewhere.
+
+Templates and files are read into memory at start, so a request never touches the disk. The content security policy
+allows our own files only: no inline script or style, no frame, no other origin.
+"""
+
+import gzip
+import hashlib
+import json
+import mimetypes
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from contracts.view import PHASES
+from gateway.access import OwnerOf, caller_of, require_own
+from gateway.hub import Hub
+from gateway.reads import Summaries, rows_for
+from gateway.sessions import Sessions
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_COMPRESS_FROM: Final = 1024
+
+
+@dataclass(frozen=True)
+class _File:
+    body: bytes
+    packed: bytes
+    content_type: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the pages stand on."""
+
+    hub: Hub
+    sessions: Sessions
+    summaries: Summaries
+    owner_of: OwnerOf
+    sandbox: bool
+    _environment: Environment = field(init=False)
+    _files: dict[str, _File] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read everything once."""
+        environment = Environment(
+            loader=PackageLoader("gateway"),
+            autoescape=select_autoescape(),
+            undefined=StrictUndefined,
+            auto_reload=False,
+        )
+        for name in environment.list_templates():
+            environment.get_template(name)
+        object.__setattr__(self, "_environment", environment)
+        object.__setattr__(self, "_files", _read_static())
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every page has a URL of its own."""
+        return [
+            web.get("/", self.home),
+            web.get("/login", self.login),
+            web.get("/login/once", self.login_once),
+            web.get("/sovereigns", self._page(self.sovereigns)),
+            web.get("/sovereigns/new", self._page(self.new)),
+            web.get("/sovereigns/new/{step}", self._page(self.new)),
+            web.get("/sovereigns/{sovereign}", self._page(self.run)),
+            web.get("/sovereigns/{sovereign}/{tab}", self._page(self.run)),
+            web.get("/static/{name}", self.static),
+        ]
+
+    async def home(self, _request: web.Request) -> web.Response:
+        """The list is home."""
+        raise web.HTTPFound("/sovereigns")
+
+    async def login(self, request: web.Request) -> web.Response:
+        """By name and password."""
+        return self._render(request, "login.html")
+
+    async def login_once(self, request: web.Request) -> web.Response:
+        """By link: its token is in the fragment, the page's script posts it."""
+        return self._render(request, "once.html")
+
+    def _page(
+        self, show: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def page(request: web.Request) -> web.Response:
+            if caller_of(request) is None:
+                raise web.HTTPFound("/login" if request.path == "/sovereigns" else f"/login?next={request.path}")
+            return await show(request)
+
+        return page
+
+    async def sovereigns(self, request: web.Request) -> web.Response:
+        """The list, which tells at a glance whether anything is wrong."""
+        caller = caller_of(request)
+        rows = await rows_for(caller, self.summaries, self.hub) if caller else []
+        return self._render(request, "sovereigns.html", rows=rows)
+
+    async def new(self, request: web.Request) -> web.Response:
+        """The seven steps; each says what is still needed."""
+        return self._render(request, "new.html", step=request.match_info.get("step", "organisation"))
+
+    async def run(self, request: web.Request) -> web.Response:
+        """A run: what it is doing, how long yet, and whether somebody has to act."""
+        caller = caller_of(request)
+        sovereign = request.match_info["sovereign"]
+        if caller is not None:
+            await require_own(caller, sovereign, self.owner_of)
+        view = (await self.hub.channel(sovereign)).view()
+        tab = request.match_info.get("tab", "kit")
+        return self._render(request, "run.html", view=view, tab=tab, phases=PHASES)
+
+    async def static(self, request: web.Request) -> web.Response:
+        """Our scripts and styles."""
+        found = self._files.get(request.match_info["name"])
+        if found is None:
+            raise web.HTTPNotFound
+        headers = {"ETag": found.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if request.headers.get("If-None-Match") == found.tag:
+            return web.Response(status=304, headers=headers)
+        if len(found.body) >= _COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return web.Response(body=found.packed, content_type=found.content_type, headers=headers)
+        return web.Response(body=found.body, content_type=found.content_type, headers=headers, charset="utf-8")
+
+    def _render(self, request: web.Request, template: str, **context: Any) -> web.Response:
+        caller = caller_of(request)
+        session = caller.session if caller else None
+        page = self._environment.get_template(template).render(
+            caller=caller.account if caller else None,
+            form_token=self.sessions.form_token(session) if session else "",
+            sandbox=self.sandbox,
+            may_operate=caller.may("operator") if caller else False,
+            path=request.path,
+            **context,
+        )
+        return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+@web.middleware
+async def security_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """On everything, before the first byte goes out."""
+    response = await handler(request)
+    if not response.prepared:
+        response.headers.update(_HEADERS)
+    return response
+
+
+def _read_static() -> dict[str, _File]:
+    found = {}
+    for item in files("gateway").joinpath("static").iterdir():
+        body = item.read_bytes()
+        kind = mimetypes.guess_type(item.name)[0] or "application/octet-stream"
+        if item.name.endswith(".js"):
+            kind = "text/javascript"
+        tag = json.dumps(hashlib.sha256(body).hexdigest()[:20])
+        found[item.name] = _File(body, gzip.compress(body, 9, mtime=0), kind, tag)
+    return found

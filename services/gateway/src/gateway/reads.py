@@ -1,0 +1,150 @@
+"""Reads of the stream over HTTP: the list, one Sovereign now or then, and what was said of it.
+
+The list comes from the read model that intake keeps; everything else is the stream itself.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from contracts.openapi import document
+from gateway.access import Caller, OwnerOf, require, require_own
+from gateway.channel import Filter
+from gateway.frames import Frame, sequence_of, token
+from gateway.heartbeat import Heartbeat
+from gateway.hub import Hub
+from gateway.problems import refuse
+from gateway.sse import stream
+
+MAX_PAGE: Final = 10_000
+_DEFAULT_PAGE: Final = 1_000
+_FOLDED_ROWS: Final = 200
+"""So many lines of the list are told by their own events; beyond, by the read model alone."""
+_ROW_FIELDS: Final = {
+    "sovereign", "fqdn", "owner", "organisation", "life", "run", "state", "word", "sentence", "since", "begun_at",
+    "region", "cost", "actor",
+}  # fmt: skip
+Summary = dict[str, Any]
+Summaries = Callable[[], Awaitable[Sequence[Summary]]]
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the routes stand on."""
+
+    hub: Hub
+    heartbeat: Heartbeat
+    summaries: Summaries
+    owner_of: OwnerOf
+
+    def routes(self) -> list[web.RouteDef]:
+        """The reads of ``contracts.openapi``."""
+        return [
+            web.get("/api/v1/sovereigns", self.index),
+            web.get("/api/v1/sovereigns/{sovereign}", self.show),
+            web.get("/api/v1/sovereigns/{sovereign}/events", self.events),
+            web.get("/api/v1/openapi.json", self.openapi),
+        ]
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Every Sovereign of the caller's organisation."""
+        caller = require(request, "viewer")
+        resume = token(self.hub.epoch, self.hub.position)
+        rows = await rows_for(caller, self.summaries, self.hub)
+        return _json({"sovereigns": rows, "resume": resume})
+
+    async def show(self, request: web.Request) -> web.Response:
+        """A Sovereign as it is, or as it was."""
+        sovereign = await self._own(request)
+        channel = await self.hub.channel(sovereign)
+        if "at" in request.query:
+            at = sequence_of(request.query["at"], epoch=self.hub.epoch, newest=self.hub.position)
+            view = channel.view_at(at)
+            if view.owner and view.owner != require(request, "viewer").account.owner:
+                raise refuse("unknown-sovereign", attempted="look at an earlier life", on=sovereign)
+        else:
+            view = channel.view()
+        return web.Response(
+            text=view.model_dump_json(), content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """What was said: as a stream, or as a page of it."""
+        sovereign = await self._own(request)
+        only = Filter(require(request, "viewer").account.owner, _only(request))
+        accept = request.headers.get("Accept", "")
+        given = request.headers.get("Last-Event-ID") or request.query.get("from")
+        after = sequence_of(given, epoch=self.hub.epoch, newest=self.hub.position)
+        if "text/event-stream" in accept:
+            with_view = request.query.get("view") == "1"
+            return await stream(
+                request, self.hub, self.heartbeat, sovereign, after=after, only=only, with_view=with_view
+            )
+        channel = await self.hub.channel(sovereign)
+        start = channel.index_after(after) - channel.base
+        found: list[Frame] = [frame for frame in channel.frames[start:] if only.passes(frame)]
+        page = found[: _limit(request)]
+        headers = {"Cache-Control": "no-store", "X-Resume": token(self.hub.epoch, page[-1].sequence if page else after)}
+        rows = (_row(frame, self.hub.epoch) for frame in page)
+        if "ndjson" in accept:
+            body = b"".join(row + b"\n" for row in rows)
+            return web.Response(body=body, content_type="application/x-ndjson", headers=headers)
+        body = (
+            b'{"events":[' + b",".join(rows) + b'],"more":' + (b"true" if len(found) > len(page) else b"false") + b"}"
+        )
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """The document of everything here."""
+        return _json(document())
+
+    async def _own(self, request: web.Request) -> str:
+        caller = require(request, "viewer")
+        sovereign = request.match_info["sovereign"]
+        await require_own(caller, sovereign, self.owner_of)
+        return sovereign
+
+
+async def rows_for(caller: Caller, summaries: Summaries, hub: Hub) -> list[Summary]:
+    """The list as this caller sees it, troubled ones first, in the words of the same fold as the run page."""
+    rows: list[Summary] = []
+    for row in await summaries():
+        if caller.sees(str(row.get("owner", ""))):
+            rows.append(await _row_of(row, hub) if len(rows) < _FOLDED_ROWS else row)
+    return sorted(rows, key=lambda row: (_RANK.get(str(row.get("state")), 5), str(row.get("fqdn"))))
+
+
+async def _row_of(summary: Summary, hub: Hub) -> Summary:
+    view = (await hub.channel(str(summary["sovereign"]))).view()
+    if not view.life:
+        return summary
+    row = view.model_dump(mode="json", include=_ROW_FIELDS)
+    return {**row, "phases": [{"name": p.name, "mark": p.mark} for p in view.phases]}
+
+
+_RANK: Final = {"failed": 0, "degraded": 1, "waiting": 2, "provisioning": 3, "decommissioned": 9}
+
+
+def _row(frame: Frame, epoch: str) -> bytes:
+    return b'{"id":"%s-%d","event":%s}' % (epoch.encode(), frame.sequence, frame.raw)
+
+
+def _only(request: web.Request) -> frozenset[str]:
+    return frozenset(name for name in request.query.get("only", "").split(",") if name)
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", str(_DEFAULT_PAGE))
+    if not given.isdecimal() or not 0 < int(given[:9]) <= MAX_PAGE:
+        why = f"limit is a number from 1 to {MAX_PAGE}."
+        raise refuse("invalid-request", attempted="read events", on="limit", message=why)
+    return int(given)
+
+
+def _json(body: object) -> web.Response:
+    return web.Response(
+        text=json.dumps(body, default=str), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

@@ -1,0 +1,46 @@
+"""Server-sent events of one Sovereign: history, then live, resumed by ``Last-Event-ID``.
+
+``event:`` is absent for facts (the browser's default), else ``live``, ``view``, ``heartbeat`` or ``closed``.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from gateway.channel import Filter
+from gateway.heartbeat import Heartbeat
+from gateway.hub import Hub
+from gateway.viewers import TransportViewer
+
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+_HTTP_1_1: Final = (1, 1)
+
+
+async def stream(
+    request: web.Request, hub: Hub, heartbeat: Heartbeat, channel: str, *, after: int, only: Filter, with_view: bool
+) -> web.StreamResponse:
+    """Serve one reader until either side ends it."""
+    response = web.StreamResponse(headers=_HEADERS)
+    chunked = request.version >= _HTTP_1_1
+    if chunked:
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    await response.write(b"retry: 2000\n\n")
+    transport = request.transport
+    if not isinstance(transport, asyncio.Transport):
+        return response  # the reader is gone already
+    viewer = TransportViewer(transport, "sse", chunked=chunked)
+    subscription = await hub.subscribe(viewer, channel, after=after, only=only, with_view=with_view)
+    heartbeat.join(viewer)
+    try:
+        await viewer.closed.wait()
+    finally:
+        heartbeat.leave(viewer)
+        hub.unsubscribe(subscription)
+    await response.write_eof()
+    return response

@@ -1,0 +1,46 @@
+// The list: rows from the server, then whatever is said changes the row it is about.
+
+import { $, data, h, show, since, announce } from "./dom.js";
+import { call } from "./api.js";
+import { Feed } from "./feed.js";
+import "./common.js";
+
+let rows = data("rows");
+const body = document.querySelector("#list tbody");
+
+function draw() {
+  const wanted = $("search").value.trim().toLowerCase();
+  const shownRows = rows.filter((row) => !wanted || `${row.fqdn} ${row.word} ${row.sentence} ${row.actor}`.toLowerCase().includes(wanted));
+  $("empty").hidden = rows.length > 0;
+  show(body, shownRows, () => shownRows.map((row) => h("tr", {},
+    h("td", {}, h("a", { href: `/sovereigns/${row.sovereign}` }, row.fqdn || row.sovereign), h("div", { class: "hint" }, row.organisation || "")),
+    h("td", {}, h("strong", {}, row.word || row.state), h("div", { class: "hint" }, row.sentence || "")),
+    h("td", {}, h("span", { "aria-label": (row.phases || []).map((p) => `${p.name} ${p.mark}`).join(", "), role: "img" },
+      (row.phases || []).map((p) => h("span", { class: "mark", "data-mark": p.mark, "aria-hidden": "true" })))),
+    h("td", {}, h("time", { datetime: row.since || "", "data-since": row.since || "" }, since(row.since))),
+    h("td", {}, row.actor || ""),
+    h("td", { class: "num" }, row.cost ? row.cost.monthly + (row.cost.sample_prices ? " (sample)" : "") : ""))));
+}
+
+setInterval(() => document.querySelectorAll("time[data-since]").forEach((t) => { t.textContent = since(t.dataset.since); }), 1000);
+$("search").addEventListener("input", draw);
+draw();
+
+let due = null;
+async function reload() {
+  due = null;
+  try {
+    const fresh = (await call("GET", "/api/v1/sovereigns")).sovereigns;
+    for (const row of fresh) {
+      const known = rows.find((other) => other.sovereign === row.sovereign);
+      if (!known || known.state !== row.state) announce(`${row.fqdn}: ${row.word}`);
+    }
+    rows = fresh;
+    draw();
+  } catch { /* the feed's own line says that the connection is lost */ }
+}
+new Feed({ channel: "*" }, {
+  event: () => { due ??= setTimeout(reload, 1000); },
+  status: (text) => { $("link").textContent = text; },
+  restart: reload,
+});

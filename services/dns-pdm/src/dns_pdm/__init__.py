@@ -1,1 +1,1 @@
-"""Part of Catalyst Zero."""
+"""dns-pdm: the DNS half of a Sovereign. Zone, records, delegation, the Sovereign's own zone credential."""

@@ -1,0 +1,134 @@
+"""The real world of dns-pdm: PowerDNS, name servers, the zone door, and what the bus brings."""
+
+import ssl
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bus import Bus, Service, answer, on, on_timer
+from contracts.catalogue import DELEGATION_CHECK, DNS, KEYS, NAME, ZONE
+from contracts.flux import FluxReleased
+from contracts.questions import Asker, KeysReply, Nothing
+from contracts.sovereign import (
+    SovereignCancelRequested,
+    SovereignHandedOver,
+    SovereignReady,
+    SovereignRequested,
+)
+from contracts.tofu import TofuApplied, TofuDestroyed
+from dns_pdm import handlers, names, zone_door
+from dns_pdm.credentials import READER, ZoneCredentials
+from dns_pdm.delegation import Delegations
+from dns_pdm.keeping import Hosting, ZoneKeeper
+from dns_pdm.powerdns import PowerDns
+from dns_pdm.questions import Answers
+from dns_pdm.settings import Settings
+from dns_pdm.topology import DescribedTopology
+
+_MINTING_KEY_BYTES = 32
+
+
+@asynccontextmanager
+async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
+    """Build, and take down in reverse order."""
+    async with PowerDns.connect(settings.powerdns_url, settings.powerdns_key, settings.powerdns_server_id) as api:
+        rules = rules_of(settings)
+        keeper = ZoneKeeper(api, hosting_of(settings), rules)
+        if settings.create_pool_zones:
+            await keeper.ensure_pools()
+        credentials = ZoneCredentials(
+            store=bus.kv("zone"),
+            sealed=bus.vault,
+            seal_to_tofu=bus.public_keys_of(READER)[0],
+            minting_key=read_minting_key(settings.minting_key_file),
+            public_url=settings.zone_door_url,
+        )
+        dns = handlers.Dns(
+            zones=keeper,
+            world=Delegations(topology_of(settings)),
+            credentials=credentials,
+            secrets=bus.vault,
+            alone=bus.leases.hold,
+            rules=rules,
+            hosting=keeper.hosting,
+            first_check=timedelta(seconds=settings.first_check_s),
+            slowest_check=timedelta(seconds=settings.slowest_check_s),
+        )
+        door = zone_door.ZoneDoor(credentials, api).app()
+        tls = tls_of(settings.zone_door_certificate)
+        async with zone_door.listening(door, settings.zone_door_host, settings.zone_door_port, tls):
+            yield _service(dns, Answers(rules, bus.journal, api), api, bus)
+
+
+def _service(dns: handlers.Dns, answers: Answers, api: PowerDns, bus: Bus) -> Service:
+    async def keys(_request: Nothing, _asker: Asker | None) -> KeysReply:
+        return KeysReply(service=DNS, keys=bus.vault.public_keys())
+
+    async def powerdns_answers() -> None:
+        await api.version()
+
+    return Service(
+        name=DNS,
+        routes=[
+            on(SovereignRequested, partial(handlers.reserve, dns=dns)),
+            on(SovereignCancelRequested, handlers.stand_down),
+            on(TofuApplied, partial(handlers.publish, dns=dns)),
+            on(SovereignReady, partial(handlers.settle, dns=dns)),
+            on(SovereignHandedOver, partial(handlers.forget_registrar, dns=dns)),
+            on(FluxReleased, partial(handlers.withdraw, dns=dns)),
+            on(TofuDestroyed, partial(handlers.release, dns=dns)),
+            on_timer(DELEGATION_CHECK, partial(handlers.look_again, dns=dns)),
+        ],
+        answers=[answer(NAME, answers.name), answer(ZONE, answers.zone), answer(KEYS[DNS], keys)],
+        checks={"powerdns": powerdns_answers},
+    )
+
+
+def rules_of(settings: Settings) -> names.Rules:
+    """The rules about names."""
+    pools = tuple(names.normalise(pool) for pool in settings.pool_domains)
+    return names.Rules(pools=pools, reserved=names.RESERVED_WORDS | frozenset(settings.reserved_labels))
+
+
+def hosting_of(settings: Settings) -> Hosting:
+    """How zones are made."""
+    fallback = f"hostmaster.{settings.pool_domains[0] if settings.pool_domains else settings.nameservers[0]}"
+    return Hosting(
+        nameservers=tuple(sorted(host.lower().rstrip(".") for host in settings.nameservers)),
+        hostmaster=settings.hostmaster or fallback,
+        glue=settings.nameserver_addresses,
+        nsec3=settings.nsec3,
+        delegation_ttl_s=settings.delegation_ttl_s,
+        ds_ttl_s=settings.ds_ttl_s,
+        certificate_issuers=settings.certificate_issuers,
+    )
+
+
+def topology_of(settings: Settings) -> DescribedTopology:
+    """Who serves what. The pool zones are served by our own name servers unless something else is said."""
+    pools = dict.fromkeys(settings.pool_domains, settings.nameservers)
+    return DescribedTopology({**pools, **settings.tree_zones}, settings.tree_hosts)
+
+
+def read_minting_key(path: Path) -> SecretStr:
+    """The minting key; ValueError when anybody else can read it or it is too short."""
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f"{path} is readable by others: chmod 600 it, and make a new key if it was shared")
+    text = path.read_text().strip()
+    if len(text) < _MINTING_KEY_BYTES:
+        raise ValueError(f"{path} holds {len(text)} characters, at least {_MINTING_KEY_BYTES} random ones are needed")
+    return SecretStr(text)
+
+
+def tls_of(certificate: Path | None) -> ssl.SSLContext | None:
+    """TLS of the zone door."""
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context

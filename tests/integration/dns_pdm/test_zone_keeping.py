@@ -1,0 +1,157 @@
+"""Zones in real PowerDNS: made, delegated, published, taken away; each verb twice."""
+
+import pytest
+
+from bus import Refused
+from dns_pdm.delegation import Delegations
+from dns_pdm.keeping import NotOurs, ZoneKeeper
+from dns_pdm.powerdns import NewZone, PowerDns
+from dns_pdm.zones import MARK, Change, RecordSet
+from tests.integration.dns_pdm.conftest import NS, POOL, RULES
+
+FQDN = "demo.omani.works"
+
+
+async def serial_of(api: PowerDns, fqdn: str) -> int:
+    zone = await api.zone(fqdn)
+    assert zone is not None
+    return zone.serial
+
+
+async def test_reserving_makes_a_signed_zone_that_the_pool_delegates(
+    keeper: ZoneKeeper, api: PowerDns, world: Delegations
+) -> None:
+    reserved = await keeper.ensure(FQDN, 1)
+    assert reserved.nameservers == NS
+    assert [ds.algorithm for ds in reserved.ds] == [13]
+    parent = {item.type: item for item in await api.records_at(POOL, FQDN) or ()}
+    assert parent["NS"].content == tuple(f"{host}." for host in NS)
+    assert parent["DS"].content[0].split()[0] == str(reserved.ds[0].key_tag)
+    report = await world.check(FQDN, NS, ds_required=True)
+    assert report.holds, report
+
+
+async def test_reserving_again_changes_nothing(keeper: ZoneKeeper, api: PowerDns) -> None:
+    first = await keeper.ensure(FQDN, 1)
+    before = await api.zone(FQDN), await api.zone(POOL)
+    assert await keeper.ensure(FQDN, 1) == first
+    assert (await api.zone(FQDN), await api.zone(POOL)) == before
+
+
+async def test_publishing_writes_every_name_once_and_again_nothing(keeper: ZoneKeeper, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    done = await keeper.publish(FQDN, "192.0.2.10", "2001:db8::10", ttl_s=60)
+    told = {(record.name.removesuffix(FQDN), record.type): record.content for record in done.records}
+    for label in ("", "*.", "console.", "gitea.", "admin.", "api.", "harbor."):
+        assert told[(label, "A")] == ("192.0.2.10",)
+        assert told[(label, "AAAA")] == ("2001:db8::10",)
+    assert told[("", "CAA")] == ('0 issue "letsencrypt.org"',)
+    assert {record.ttl_s for record in done.records} == {60}
+    assert await keeper.publish(FQDN, "192.0.2.10", "2001:DB8::10", ttl_s=60) == done
+    assert await serial_of(api, FQDN) == done.serial
+
+
+async def test_a_lost_ipv6_takes_its_records_along_and_leaves_foreign_ones(keeper: ZoneKeeper, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    await keeper.publish(FQDN, "192.0.2.10", "2001:db8::10", ttl_s=60)
+    foreign = RecordSet(f"_acme-challenge.{FQDN}.", "TXT", 60, ('"token"',))
+    await api.change(FQDN, [Change(foreign.name, "TXT", foreign)])
+    done = await keeper.publish(FQDN, "192.0.2.11", "", ttl_s=300)
+    assert done.foreign == (f"_acme-challenge.{FQDN} TXT",)
+    assert {record.type for record in done.records} == {"A", "CAA"}
+    zone = await api.zone(FQDN)
+    assert zone is not None
+    assert foreign in zone.records
+    assert not [item for item in zone.records if item.type == "AAAA"]
+
+
+async def test_a_name_that_the_sovereign_made_an_alias_is_left_to_it(keeper: ZoneKeeper, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    alias = RecordSet(f"gitea.{FQDN}.", "CNAME", 60, ("git.example.",))
+    await api.change(FQDN, [Change(alias.name, "CNAME", alias)])
+    done = await keeper.publish(FQDN, "192.0.2.10", "", ttl_s=60)
+    assert done.foreign == (f"gitea.{FQDN} CNAME",)
+    assert f"gitea.{FQDN}" not in {record.name for record in done.records}
+
+
+async def test_withdrawing_leaves_a_signed_empty_zone_and_no_ds(
+    keeper: ZoneKeeper, api: PowerDns, world: Delegations
+) -> None:
+    await keeper.ensure(FQDN, 1)
+    await keeper.publish(FQDN, "192.0.2.10", "", ttl_s=60)
+    assert await world.answering(NS, (FQDN, f"console.{FQDN}"))
+    await keeper.withdraw(FQDN, 1)
+    await keeper.withdraw(FQDN, 1)
+    assert await world.answering(NS, (FQDN, f"console.{FQDN}", f"whatever.{FQDN}")) == ()
+    zone = await api.zone(FQDN)
+    assert zone is not None
+    assert zone.signed
+    assert {item.type for item in zone.records} == {"SOA", "NS"}
+    assert {item.type for item in await api.records_at(POOL, FQDN) or ()} == {"NS"}
+
+
+async def test_releasing_leaves_the_pool_as_it_was(keeper: ZoneKeeper, api: PowerDns, world: Delegations) -> None:
+    before = await api.zone(POOL)
+    assert before is not None
+    await keeper.ensure(FQDN, 1)
+    await keeper.publish(FQDN, "192.0.2.10", "", ttl_s=60)
+    await keeper.release(FQDN, 1)
+    await keeper.release(FQDN, 1)
+    assert await api.zone(FQDN) is None
+    after = await api.zone(POOL)
+    assert after is not None
+    assert [item for item in after.records if item.type != "SOA"] == [
+        item for item in before.records if item.type != "SOA"
+    ]
+    assert (await world.gone(FQDN)).holds
+
+
+async def test_nothing_of_an_earlier_life_is_kept(keeper: ZoneKeeper, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    await keeper.publish(FQDN, "192.0.2.10", "", ttl_s=60)
+    await keeper.ensure(FQDN, 2)
+    zone = await api.zone(FQDN)
+    assert zone is not None
+    assert zone.account == f"{MARK}/2"
+    assert {item.type for item in zone.records} == {"SOA", "NS"}
+    with pytest.raises(Refused, match="life 1 is over"):
+        await keeper.ensure(FQDN, 1)
+    await keeper.release(FQDN, 1)
+    assert await api.zone(FQDN) is not None
+
+
+async def test_a_zone_that_somebody_else_made_is_never_touched(keeper: ZoneKeeper, api: PowerDns) -> None:
+    soa = RecordSet("other.example.", "SOA", 60, ("ns1.example. hostmaster.example. 0 10800 3600 604800 60",))
+    await api.create(NewZone("other.example", "", (soa,), signed=False, nsec3=""))
+    before = await api.zone("other.example")
+    with pytest.raises(NotOurs):
+        await keeper.ensure("other.example", 1)
+    await keeper.withdraw("other.example", 1)
+    await keeper.release("other.example", 1)
+    assert await api.zone("other.example") == before
+
+
+async def test_a_label_that_the_pool_uses_itself_is_never_touched(keeper: ZoneKeeper, api: PowerDns) -> None:
+    theirs = RecordSet(f"legacy.{POOL}.", "NS", 300, ("ns.legacy.example.",))
+    await api.change(POOL, [Change(theirs.name, "NS", theirs)])
+    with pytest.raises(NotOurs):
+        await keeper.ensure(f"legacy.{POOL}", 1)
+    await keeper.release(f"legacy.{POOL}", 1)
+    assert await api.records_at(POOL, f"legacy.{POOL}") == (theirs,)
+    assert await api.zone(f"legacy.{POOL}") is None
+
+
+async def test_releasing_the_pool_itself_does_nothing(keeper: ZoneKeeper, api: PowerDns) -> None:
+    before = await api.zone(POOL)
+    await keeper.withdraw(POOL, 1)
+    await keeper.release(POOL, 1)
+    assert await api.zone(POOL) == before
+
+
+async def test_pool_zones_are_made_once_with_the_addresses_of_their_servers(keeper: ZoneKeeper, api: PowerDns) -> None:
+    before = await api.zone(POOL)
+    assert before is not None
+    assert {item.name for item in before.records if item.type == "A"} == {f"{host}." for host in NS}
+    await keeper.ensure_pools()
+    assert await api.zone(POOL) == before
+    assert RULES.pools == (POOL,)

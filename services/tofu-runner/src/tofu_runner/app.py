@@ -1,0 +1,60 @@
+"""The composition root: the one place that builds tofu-runner's real world."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aiohttp import ClientSession, TCPConnector
+
+from bus import Bus, Service, answer, on, on_timer
+from contracts.catalogue import CAPACITY_WAKE_UP, KEYS, THROTTLE_WAKE_UP, TOFU, TOKEN, WITHDRAW_DEADLINE
+from contracts.dns import DnsReserved, DnsWithdrawn
+from contracts.sovereign import (
+    SovereignApproved,
+    SovereignCancelRequested,
+    SovereignDecommissionRequested,
+    SovereignHandedOver,
+)
+from tofu_runner import handlers
+from tofu_runner.bench import World
+from tofu_runner.keep import Keep
+from tofu_runner.settings import Settings
+from tofu_runner.tofu import Tofu
+
+_CONNECTIONS = 100
+"""To the cloud at once, for all runs of this replica together."""
+
+
+@asynccontextmanager
+async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
+    """The service with its adapters."""
+    tofu = Tofu(settings.tofu, settings.tofu_cli_config, settings.module, settings.work_dir)
+    async with ClientSession(connector=TCPConnector(limit=_CONNECTIONS)) as session:
+        world = World(
+            bus=bus,
+            settings=settings,
+            session=session,
+            tofu=tofu,
+            keep=Keep(bus.vault, bus.account),
+            places=asyncio.Semaphore(settings.places),
+        )
+        yield Service(
+            name=TOFU,
+            routes=[
+                on(DnsReserved, partial(handlers.provision, world=world)),
+                on(SovereignApproved, partial(handlers.approve, world=world)),
+                on(SovereignCancelRequested, partial(handlers.cancel, world=world)),
+                on(SovereignDecommissionRequested, partial(handlers.expect_withdrawal, world=world)),
+                on(DnsWithdrawn, partial(handlers.destroy, world=world)),
+                on(SovereignHandedOver, partial(handlers.forget, world=world)),
+                on_timer(CAPACITY_WAKE_UP, partial(handlers.wake_for_capacity, world=world)),
+                on_timer(THROTTLE_WAKE_UP, partial(handlers.wake_for_budget, world=world)),
+                on_timer(WITHDRAW_DEADLINE, partial(handlers.destroy_anyway, world=world)),
+            ],
+            answers=[
+                answer(KEYS[TOFU], partial(handlers.tell_keys, world=world)),
+                answer(TOKEN, partial(handlers.judge_token, world=world)),
+            ],
+            checks={"tofu": tofu.version},
+        )

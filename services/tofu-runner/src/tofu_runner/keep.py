@@ -1,0 +1,113 @@
+"""The secrets of one life of a Sovereign as tofu-runner holds them: opened in memory, kept sealed to itself.
+
+Those that others made (cloud token, zone credential) lie in the vault already; its own are minted once and put there
+before they are used.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from bus import seal
+from contracts.catalogue import TOFU
+from contracts.event import About
+from contracts.questions import PublicKey
+from contracts.request import SealedSecret, SecretRef
+from tofu_runner.tokens import NodeSecrets, new_state_key
+
+CLOUD_TOKEN = "cloud-token"  # noqa: S105 - the name of a secret, not one
+ZONE_CREDENTIAL = "zone-credential"
+NODE_SECRETS = "node-secrets"
+STATE_KEY = "state-key"
+
+
+class SecretGone(Exception):
+    """A secret that this step needs is not there any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the secret {name!r} is gone")
+        self.name = name
+
+
+class Vault(Protocol):
+    """What is needed of the vault."""
+
+    async def put(self, sovereign: str, life: int, secret: SealedSecret) -> SecretRef:
+        """Store a sealed secret; an earlier one of the same name is replaced."""
+
+    async def put_once(self, sovereign: str, life: int, secret: SealedSecret) -> SecretRef:
+        """Store a sealed secret unless there is one of that name."""
+
+    async def open(self, sovereign: str, life: int, name: str) -> bytes:
+        """The plaintext; KeyError when it is gone."""
+
+    async def erase(self, sovereign: str, life: int, name: str) -> None:
+        """Remove it; absent is fine."""
+
+    def public_keys(self) -> tuple[PublicKey, ...]:
+        """Our public keys, newest first."""
+
+
+class Account(Protocol):
+    """Personal data by reference."""
+
+    async def get(self, key: str) -> Any:
+        """The value, or None."""
+
+
+class Keep:
+    """Opens, mints and erases."""
+
+    def __init__(self, vault: Vault, account: Account) -> None:
+        self._vault = vault
+        self._account = account
+
+    async def _open(self, about: About, name: str) -> bytes:
+        try:
+            return await self._vault.open(about.sovereign, about.life, name)
+        except KeyError:
+            raise SecretGone(name) from None
+
+    def _sealed(self, about: About, name: str, plaintext: bytes) -> SealedSecret:
+        to = self._vault.public_keys()[0]
+        return seal(plaintext, to=to, reader=TOFU, purpose=name, bound_to=about.sovereign)
+
+    async def cloud_token(self, about: About) -> str:
+        """The real one; it goes into the pass-through and nowhere else."""
+        return (await self._open(about, CLOUD_TOKEN)).decode().strip()
+
+    async def zone_credential(self, about: About) -> Mapping[str, str]:
+        """Address and key of the Sovereign's own zone, as the module wants them."""
+        found = json.loads(await self._open(about, ZONE_CREDENTIAL))
+        return {"url": str(found["url"]), "api_key": str(found.get("api_key") or found.get("key") or "")}
+
+    async def node_secrets(self, about: About, servers: Iterable[str]) -> NodeSecrets:
+        """This life's tokens, minted where they are missing."""
+        try:
+            known = NodeSecrets.load(await self._open(about, NODE_SECRETS))
+        except SecretGone:
+            known = None
+        wanted = (known or NodeSecrets.minted()).covering(servers)
+        if wanted is not known:
+            await self._vault.put(about.sovereign, about.life, self._sealed(about, NODE_SECRETS, wanted.dump()))
+        return wanted
+
+    async def state_key(self, about: About) -> bytes:
+        """The key of this life's state."""
+        try:
+            return await self._open(about, STATE_KEY)
+        except SecretGone:
+            await self._vault.put_once(about.sovereign, about.life, self._sealed(about, STATE_KEY, new_state_key()))
+            return await self._open(about, STATE_KEY)
+
+    async def admin_email(self, reference: str) -> str:
+        """The address of the first administrator."""
+        found = await self._account.get(reference)
+        if found is None:
+            raise SecretGone("admin e-mail")
+        return str(json.loads(found.value)["email"])
+
+    async def forget(self, about: About) -> None:
+        """Erase what is not needed any more; the state's key stays as long as the state."""
+        for name in (CLOUD_TOKEN, ZONE_CREDENTIAL, NODE_SECRETS):
+            await self._vault.erase(about.sovereign, about.life, name)

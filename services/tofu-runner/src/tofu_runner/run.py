@@ -1,0 +1,324 @@
+"""One run under one lease: bring the cloud to the requested shape. Safe to repeat at any point.
+
+Take inventory and adopt what the state misses; init; plan; ask where the plan destroys; apply that very plan; tell
+the outputs. A passing failure is tried again a few times, each time from the inventory; lack of capacity or of call
+budget lets go of everything and sets a timer.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from bus import Chain, Lease
+from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
+from contracts.errors import Trouble, trouble
+from contracts.event import About
+from contracts.history import History
+from contracts.request import Shape
+from contracts.sovereign import SovereignRequested
+from contracts.tofu import Cost, Node, TofuAdopted, TofuApplied, TofuFailed, TofuPlanned, TofuStarted, TofuWaiting
+from tofu_runner import adopt, classify, standing
+from tofu_runner.bench import Bench, Failed, World, bench
+from tofu_runner.cost import BALANCER_TYPE, cost_of, server_types
+from tofu_runner.inventory import CloudRefused
+from tofu_runner.keep import SecretGone
+from tofu_runner.plan import Plan, plan_of, reasons_to_ask
+from tofu_runner.preflight import try_token
+from tofu_runner.progress import Tally
+from tofu_runner.tokens import NodeSecrets, sha256
+from tofu_runner.variables import Deployment, servers_of, variables_file, variables_of
+
+log = logging.getLogger(__name__)
+
+ATTEMPTED_PLAN = "plan the cloud resources"
+ATTEMPTED_APPLY = "apply the plan"
+
+
+class Parked(Exception):
+    """The run let go and waits for an approval, capacity or budget."""
+
+
+def deployment_of(world: World) -> Deployment:
+    """What is the same for every Sovereign."""
+    settings = world.settings
+    return Deployment(
+        node_door_url=settings.node_door_url,
+        node_door_ca=settings.node_door_ca_file.read_text() if settings.node_door_ca_file else "",
+        kit_url=settings.kit_url,
+        kit_path=settings.kit_path,
+        kit_revision=settings.kit_revision,
+        acme_server=settings.acme_server,
+        poll_interval=settings.poll_interval,
+        poll_function=settings.poll_function,
+    )
+
+
+async def apply_shape(world: World, about: About, history: History, chain: Chain, lease: Lease) -> None:
+    """The whole of it, from a lease in hand; says every fact itself."""
+    request = standing.request_of(history)
+    if request is None:
+        raise ValueError(f"{about.sovereign}: no request in life {about.life}")
+    servers = servers_of(about.sovereign, request.shape)
+    secrets = await world.keep.node_secrets(about, servers)
+    await chain.say(
+        TofuStarted(
+            action="apply",
+            fencing_token=lease.token,
+            node_tokens=secrets.hashes(servers),
+            hand_in_sha256=sha256(secrets.hand_in),
+            first_server=servers[0],
+        )
+    )
+    try:
+        await _with_secrets(world, about, request, secrets, chain, lease)
+    except SecretGone as gone:
+        await chain.say(TofuFailed(trouble=_credential_required(gone)))
+    except Parked:
+        return
+
+
+def _credential_required(gone: SecretGone) -> Trouble:
+    return trouble("credential-required", attempted=ATTEMPTED_APPLY, on=gone.name, message=str(gone))
+
+
+async def _with_secrets(
+    world: World, about: About, request: SovereignRequested, secrets: NodeSecrets, chain: Chain, lease: Lease
+) -> None:
+    token = await world.keep.cloud_token(about)
+    key = await world.keep.state_key(about)
+    zone = await world.keep.zone_credential(about)
+    email = await world.keep.admin_email(request.admin_ref)
+    variables = variables_file(
+        variables_of(
+            about.sovereign,
+            request.shape,
+            deployment_of(world),
+            node_tokens=secrets.nodes,
+            hand_in_token=secrets.hand_in,
+            k3s_token=secrets.k3s,
+            zone_credential=zone,
+            admin_email=email,
+        )
+    )
+    hidden = secrets.values() | {zone["api_key"], email}
+    async with bench(world, chain, lease, cloud_token=token, state_key=key, hidden=hidden) as work:
+        verdict = await try_token(world.session, world.settings.hcloud_endpoint, token)
+        if verdict.trouble is not None:
+            await _fail(work, (verdict.trouble,), request.shape)
+            return
+        await _until_settled(work, request.shape, variables)
+
+
+async def _until_settled(work: Bench, shape: Shape, variables: bytes) -> None:
+    """Try, and try again what passes; the last failure is told."""
+    settings = work.world.settings
+    for attempt in range(1, settings.transient_tries + 1):
+        try:
+            await _once(work, shape, variables)
+        except Failed as failed:
+            passing = all(t.code in classify.TRANSIENT for t in failed.troubles)
+            if not passing or attempt == settings.transient_tries:
+                await _fail(work, failed.troubles, shape)
+                return
+            log.warning("trying again", extra={"action": "transient", "why": str(failed), "attempt": attempt})
+            await work.pause(settings.transient_pause_s * 2 ** (attempt - 1))
+        else:
+            return
+
+
+async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
+    settings = work.world.settings
+    await work.step("initialise OpenTofu", work.workspace.init)
+    adopted = await _adopt(work, shape)
+    await work.step(
+        ATTEMPTED_PLAN,
+        lambda on_line: work.workspace.plan(variables, on_line, parallelism=settings.parallelism),
+    )
+    plan = plan_of(await work.workspace.show_plan())
+    cost = await _cost(work, shape)
+    await _gate(work, shape, plan, cost)
+    work.versions.removable = plan.removals
+    work.tally = Tally(_total(plan), work.lease.token)
+    await work.step(
+        ATTEMPTED_APPLY,
+        lambda on_line: work.workspace.apply_plan(on_line, parallelism=settings.parallelism),
+    )
+    for adoption in adopted:
+        await work.say(TofuAdopted(address=adoption.address, cloud_id=adoption.import_id))
+    await work.say(applied_of(work, shape, plan, cost))
+
+
+def _total(plan: Plan) -> int:
+    return plan.count("create", "update", "delete") + 2 * plan.count("replace")
+
+
+async def _adopt(work: Bench, shape: Shape) -> tuple[adopt.Adoption, ...]:
+    """Have the plan import what exists and the state misses."""
+    await work.look_out_for_the_lost()
+    sovereign = work.about.sovereign
+    try:
+        inventory = await work.cloud.inventory(sovereign)
+    except CloudRefused as refused:
+        raise Failed(
+            classify.trouble_of(
+                refused.code,
+                refused.message,
+                attempted="take inventory of the cloud",
+                on=sovereign,
+                secrets=work.hidden,
+            )
+        ) from None
+    known = {resource.address: resource for resource in work.versions.resources}
+    servers = servers_of(sovereign, shape)
+    there = tuple(adopt.expected(sovereign, inventory, servers))
+    missing = adopt.missing(there, known)
+    work.workspace.adopt(adopt.import_blocks(missing))
+    for adoption in there:
+        resource = known.get(adoption.address)
+        if resource is not None and resource.tainted and resource.cloud_id == adoption.import_id:
+            # Interrupted while it was made, but it exists: finish it in place instead of making another one.
+            await work.step(
+                "take up a half-made resource again",
+                lambda on_line, address=adoption.address: work.workspace.untaint(address, on_line),  # type: ignore[misc]
+            )
+    if work.mutations.unanswered:
+        await work.mutations.settle()
+    return missing
+
+
+async def _cost(work: Bench, shape: Shape) -> Cost | None:
+    types = frozenset(server_types(shape))
+    try:
+        prices = await work.cloud.prices(shape.topology.region, types, BALANCER_TYPE)
+    except CloudRefused as refused:
+        log.warning("no prices", extra={"action": "no-prices", "why": str(refused)})
+        return None
+    return cost_of(shape, prices, sample=work.world.settings.sample_prices)
+
+
+async def _gate(work: Bench, shape: Shape, plan: Plan, cost: Cost | None) -> None:
+    """Tell the plan; Parked when somebody has to approve it first."""
+    reasons = reasons_to_ask(plan, always=shape.approve_plans == "always", replaceable=_replaceable(work, plan))
+    history = work.chain.history
+    approved = standing.approved_digest(history, work.about.run)
+    ask = bool(reasons) and approved != plan.digest
+    await work.say(
+        TofuPlanned(
+            add=plan.add,
+            change=plan.count("update"),
+            destroy=plan.destroy,
+            changes=plan.told(),
+            digest=plan.digest,
+            needs_approval=ask,
+            reasons=reasons,
+            cost=cost,
+            call_budget=plan.call_budget(),
+        )
+    )
+    if not ask:
+        return
+    stale = f"the plan that was approved is another one ({approved[:12]}); " if approved else ""
+    await work.say(TofuWaiting(why="approval", detail=f"{stale}{reasons[0]}"))
+    raise Parked
+
+
+def _replaceable(work: Bench, plan: Plan) -> tuple[str, ...]:
+    """Nodes that may be replaced unasked: those of a Sovereign whose first node never enrolled."""
+    if standing.enrolled(work.chain.history):
+        return ()
+    return tuple(change.address for change in plan.changes if change.resource_type == "hcloud_server")
+
+
+async def _fail(work: Bench, troubles: tuple[Trouble, ...], shape: Shape) -> None:
+    """Tell the failure, or let go and wait where waiting helps."""
+    first = troubles[0]
+    del shape
+    codes = {t.code for t in troubles}
+    if codes <= classify.WAITS_FOR_CAPACITY and await _waits(work, "capacity"):
+        await _park(work, "capacity", work.world.settings.capacity_wait_s, first)
+        return
+    if codes & classify.WAITS_FOR_BUDGET and await _waits(work, "throttled"):
+        await _park(work, "throttled", _until_budget(work), first)
+        return
+    await work.say(
+        TofuFailed(
+            trouble=first,
+            others=troubles[1:20],
+            resources=len(work.versions.resources),
+            cloud_calls=work.passing.account.calls,
+        )
+    )
+
+
+def _until_budget(work: Bench) -> float:
+    full_at = work.passing.account.full_at
+    if full_at is None:
+        return work.world.settings.throttle_wait_s
+    return max(5.0, min((full_at - datetime.now(UTC)).total_seconds(), 3600.0))
+
+
+async def _waits(work: Bench, why: Literal["capacity", "throttled"]) -> bool:
+    """Count one more wait of this run; False when it has waited often enough."""
+    settings = work.world.settings
+    limit = settings.capacity_waits if why == "capacity" else settings.throttle_waits
+    bucket = work.world.bus.kv("tofu")
+    key = f"{work.about.sovereign}.{work.about.life}.waits"
+    found = await bucket.get(key)
+    counts: dict[str, int] = json.loads(found.value) if found else {}
+    if counts.get("run") != work.about.run:
+        counts = {"run": work.about.run}
+    counts[why] = counts.get(why, 0) + 1
+    await bucket.put(key, json.dumps(counts).encode())
+    return counts[why] <= limit
+
+
+async def _park(work: Bench, why: Literal["capacity", "throttled"], seconds: float, first: Trouble) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    timer = CAPACITY_WAKE_UP if why == "capacity" else THROTTLE_WAKE_UP
+    # The timer first: a fact that says until when, without one, would wait for ever.
+    await work.world.bus.timers.set(timer, work.about, until, key=str(work.lease.token))
+    await work.say(TofuWaiting(why=why, until=until, detail=f"{first.code} on {first.on}: {first.message}"[:500]))
+
+
+def applied_of(work: Bench, shape: Shape, plan: Plan, cost: Cost | None) -> TofuApplied:
+    """The outputs as the fact tells them."""
+    values: Mapping[str, Any] = work.outputs.values if work.outputs else {}
+    return TofuApplied(
+        add=plan.add,
+        change=plan.count("update"),
+        destroy=plan.destroy,
+        nodes=nodes_of(values, shape),
+        load_balancer_id=int(values["load_balancer_id"]),
+        load_balancer_ipv4=str(values["load_balancer_ipv4"]),
+        load_balancer_ipv6=str(values.get("load_balancer_ipv6") or ""),
+        network_id=int(values["network_id"]),
+        state_serial=work.versions.serial,
+        cloud_calls=work.passing.account.calls,
+        cost=cost,
+    )
+
+
+def nodes_of(values: Mapping[str, Any], shape: Shape) -> tuple[Node, ...]:
+    """The servers among the outputs."""
+    topology = shape.topology
+    ids: Mapping[str, Any] = values["servers"]
+    nodes = []
+    for output, role, kind in (
+        ("control_plane_ips", "control-plane", topology.control_plane_type),
+        ("worker_ips", "worker", topology.worker_type),
+    ):
+        for name, addresses in sorted(values.get(output, {}).items()):
+            nodes.append(
+                Node(
+                    name=name,
+                    cloud_id=int(ids[name]),
+                    role="worker" if role == "worker" else "control-plane",
+                    server_type=kind,
+                    location=topology.region,
+                    public_ipv4=str(addresses.get("public") or ""),
+                    private_ipv4=str(addresses.get("private") or ""),
+                )
+            )
+    return tuple(nodes)

@@ -1,0 +1,68 @@
+"""What tofu-runner is told by its environment: the only reader of it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import SettingsConfigDict
+
+from bus import BusSettings
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+
+
+class Settings(BusSettings):
+    """Variables begin with ``TOFU_RUNNER_``, but for those that name the installation's tools."""
+
+    model_config = SettingsConfigDict(env_prefix="TOFU_RUNNER_", frozen=True, extra="ignore", populate_by_name=True)
+
+    tofu: Path = Field(validation_alias=AliasChoices("CATALYST_TOFU"))
+    """The OpenTofu program, at the pinned version."""
+    tofu_cli_config: Path = Field(validation_alias=AliasChoices("CATALYST_TOFU_CLI_CONFIG"))
+    """OpenTofu's own configuration: where the provider lies, so that nothing is downloaded."""
+    module: Path = REPOSITORY / "deploy" / "tofu" / "hetzner"
+    """The module of a Sovereign, with its version pins two folders above."""
+    work_dir: Path | None = None
+    """Where a run's private folder is made; the system's place for temporary files when not given."""
+    hcloud_endpoint: str = "https://api.hetzner.cloud/v1"
+    """The cloud's API; the sandbox's address here is all that makes a run simulated."""
+    sample_prices: bool = False
+    """Say that prices are sample data: true with the sandbox."""
+    node_door_url: str
+    """Base address of the node door as nodes reach it, without a trailing slash."""
+    node_door_ca_file: Path | None = None
+    """PEM certificates that nodes check the node door against; the system's own when not given."""
+    kit_url: str
+    """Git repository of the kit, as nodes reach it."""
+    kit_path: str = "./deploy/kit"
+    """Folder of the kit in that repository."""
+    kit_revision: str
+    """Branch, ``refs/...`` name or commit of the kit."""
+    acme_server: str = "https://acme-v02.api.letsencrypt.org/directory"
+    """Who issues the Sovereigns' certificates."""
+    poll_interval: str = "1s"
+    """How long the provider waits between two looks at an action; each look is a call of the project's budget."""
+    poll_function: Literal["constant", "exponential"] = "constant"
+    """How that wait grows."""
+    places: int = Field(default=2, ge=1)
+    """How many runs work at once; each takes about 250 MB while OpenTofu and its provider run."""
+    parallelism: int = Field(default=10, ge=1)
+    """How many resources one OpenTofu works on at once."""
+    cloud_timeout_s: float = Field(default=60.0, gt=0)
+    """After this long an unanswered call will have no effect any more; a worker that takes over waits it out."""
+    watch_every_s: float = Field(default=2.0, gt=0)
+    """How often a working run looks whether it was cancelled."""
+    transient_tries: int = Field(default=3, ge=1)
+    """How often a passing failure is tried in one run, each time after an inventory."""
+    transient_pause_s: float = Field(default=5.0, ge=0)
+    """Seconds before the second try; the double before each further one."""
+    capacity_wait_s: float = Field(default=300.0, gt=0)
+    """Seconds until a run that found no capacity tries again."""
+    capacity_waits: int = Field(default=24, ge=0)
+    """How often; then the run fails and says so."""
+    throttle_wait_s: float = Field(default=120.0, gt=0)
+    """Seconds until a throttled run goes on, where the cloud does not say when its budget is whole."""
+    throttle_waits: int = Field(default=24, ge=0)
+    """How often; then the run fails and says so."""
+    withdraw_deadline_s: float = Field(default=600.0, gt=0)
+    """Seconds after which a decommission destroys although DNS was not withdrawn."""

@@ -1,0 +1,194 @@
+"""What the tests of the cloud half stand on: a real broker, the simulated cloud, real OpenTofu, the service's own world.
+
+Simulated is the cloud alone (package ``sandbox``, its servers boot nothing); OpenTofu, provider, SDK, broker and the
+service's adapters are the real ones.
+"""
+
+import asyncio
+import functools
+import json
+import os
+import secrets
+import string
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import ClientSession
+
+from bus import Bus, connect, seal
+from bus.server import NatsServer
+from contracts import About, Event, Fact, History
+from contracts.dns import DnsReserved, DnsWithdrawn
+from contracts.request import Shape
+from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
+from sandbox.app import Sandbox, sandbox
+from sandbox.hetzner.tokens import NewToken
+from sandbox.settings import Settings as SandboxSettings
+from tofu_runner import handlers
+from tofu_runner.bench import World
+from tofu_runner.keep import Keep
+from tofu_runner.settings import Settings
+from tofu_runner.tofu import Tofu
+
+SOVEREIGN = "demo_omani_works"
+EMAIL = "canary-admin@example.org"
+ZONE_KEY = "canary-zone-key-0123456789"
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKx0yT6ZHzmYqNPbzkAdEWDHqgVqZdYVOkOJ0n2PpQ2M admin@example.org"
+
+
+def new_token() -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(64))
+
+
+def shape(**topology: Any) -> Shape:
+    return Shape.model_validate(
+        {
+            "organisation": {"name": "Acme ${not.a.template}"},
+            "topology": {"region": "fsn1", **topology},
+            "domain": {"fqdn": "demo.omani.works"},
+            "ssh_public_key": SSH_KEY,
+            "ssh_allowed_cidrs": ["203.0.113.7/32"],
+        }
+    )
+
+
+@dataclass
+class Stand:
+    """Everything up, and how to play the other services' parts."""
+
+    server: NatsServer
+    cloud: Sandbox
+    token: str
+    settings: Settings
+    intake: Bus
+    dns: Bus
+    runner: Bus
+    session: ClientSession
+
+    def world(self, bus: Bus | None = None, **changed: Any) -> World:
+        settings = self.settings.model_copy(update=changed)
+        return World(
+            bus=bus or self.runner,
+            settings=settings,
+            session=self.session,
+            tofu=Tofu(settings.tofu, settings.tofu_cli_config, settings.module, settings.work_dir),
+            keep=Keep((bus or self.runner).vault, (bus or self.runner).account),
+            places=asyncio.Semaphore(settings.places),
+        )
+
+    def about(self, run: int = 1) -> About:
+        return About(sovereign=SOVEREIGN, owner="acme", life=1, run=run)
+
+    async def history(self) -> History:
+        return await self.intake.journal.fold(SOVEREIGN)
+
+    async def everything(self) -> History:
+        return await self.intake.journal.history(SOVEREIGN)
+
+    async def say(self, bus: Bus, fact: Fact, run: int = 1) -> Event[Any]:
+        history = await self.history()
+        said = await bus.journal.append([fact], self.about(run), cause=uuid4(), after=history)
+        return said.recorded[-1].event
+
+    async def put_secret(self, bus: Bus, purpose: str, plaintext: bytes) -> None:
+        to = self.intake.public_keys_of("tofu-runner")[0]
+        sealed = seal(plaintext, to=to, reader="tofu-runner", purpose=purpose, bound_to=SOVEREIGN)
+        await bus.vault.put(SOVEREIGN, 1, sealed)
+
+    async def request(
+        self, wanted: Shape | None = None, *, run: int = 1, token: str | None = None
+    ) -> Event[DnsReserved]:
+        """What intake and dns-pdm do before tofu-runner's turn."""
+        await self.intake.account.put(f"{SOVEREIGN}.1.admin", json.dumps({"email": EMAIL}).encode())
+        await self.put_secret(self.intake, "cloud-token", (token or self.token).encode())
+        zone = {"url": "http://127.0.0.1:8081", "api_key": ZONE_KEY}
+        await self.put_secret(self.dns, "zone-credential", json.dumps(zone).encode())
+        requested = SovereignRequested(
+            request_id=uuid4(),
+            kind="new" if run == 1 else "change",
+            shape=wanted or shape(),
+            body_digest="0" * 64,
+            admin_ref=f"{SOVEREIGN}.1.admin",
+        )
+        await self.say(self.intake, requested, run)
+        return await self.say(self.dns, DnsReserved(zone="demo.omani.works", nameservers=("ns1.example.",)), run)
+
+    async def provision(self, event: Event[DnsReserved], world: World | None = None) -> None:
+        await handlers.provision(event, await self.history(), world=world or self.world())
+
+    async def decommission(self, world: World | None = None, run: int = 1) -> None:
+        await self.say(self.intake, SovereignDecommissionRequested(), run)
+        withdrawn = await self.say(self.dns, DnsWithdrawn(), run)
+        await handlers.destroy(withdrawn, await self.history(), world=world or self.world())
+
+    def alive(self) -> dict[str, int]:
+        """Resources that the simulated cloud has, by kind."""
+        resources = self.cloud.simulation.ledger.totals()["resources"]
+        return {kind: row["alive"] for kind, row in resources.items() if row["alive"]}
+
+    def created(self) -> dict[str, int]:
+        return {k: row["created"] for k, row in self.cloud.simulation.ledger.totals()["resources"].items()}
+
+    def calls(self) -> Counter[str]:
+        """How often each operation was called."""
+        calls = self.cloud.simulation.ledger.totals()["calls"]
+        return Counter({operation: sum(by_status.values()) for operation, by_status in calls.items()})
+
+
+@functools.cache
+def tofu_paths() -> tuple[Path, Path]:
+    """OpenTofu and its configuration, as the environment names them, else as the tool box does."""
+    known = dict(os.environ)
+    if "CATALYST_TOFU" not in known:
+        tools = Path(__file__).parents[3] / "deploy" / "tools" / "tools.py"
+        told = subprocess.run(
+            [sys.executable, str(tools), "env"], capture_output=True, text=True, check=True, timeout=30
+        )
+        known |= dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+    return Path(known["CATALYST_TOFU"]), Path(known["CATALYST_TOFU_CLI_CONFIG"])
+
+
+@asynccontextmanager
+async def _short_folder() -> AsyncIterator[Path]:
+    """pytest's own folders are too deep for the provider's socket."""
+    with tempfile.TemporaryDirectory(prefix="cz-") as folder:
+        yield Path(folder)
+
+
+@asynccontextmanager
+async def stand(server: NatsServer, folder: Path) -> AsyncIterator[Stand]:
+    token = new_token()
+    tofu, cli_config = tofu_paths()
+    async with (
+        _short_folder() as work,
+        sandbox(SandboxSettings(dir=folder / "cloud", action_s=0.05)) as cloud,
+        connect(server.settings("intake"), "intake") as intake,
+        connect(server.settings("dns-pdm"), "dns-pdm") as dns,
+        connect(server.settings("tofu-runner"), "tofu-runner") as runner,
+        ClientSession() as session,
+    ):
+        cloud.simulation.tokens.add(NewToken(token=token, project="acme"))  # type: ignore[arg-type]  # pydantic reads text
+        settings = Settings(
+            **server.settings("tofu-runner").model_dump(),
+            tofu=tofu,
+            tofu_cli_config=cli_config,
+            work_dir=work,
+            hcloud_endpoint=cloud.endpoint,
+            sample_prices=True,
+            node_door_url="http://127.0.0.1:8080",
+            kit_url="http://127.0.0.1:3000/kit.git",
+            kit_revision="main",
+            poll_interval="50ms",
+            cloud_timeout_s=3,
+            watch_every_s=0.2,
+            transient_pause_s=0.1,
+        )
+        yield Stand(server, cloud, token, settings, intake, dns, runner, session)

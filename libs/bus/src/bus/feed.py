@@ -65,7 +65,8 @@ class Feed:
                 async for item in self._newer(await self._next(queue)):
                     yield item
         finally:
-            await subscription.unsubscribe()
+            if not self._connection.client.is_closed:
+                await subscription.unsubscribe()
 
     async def _newer(self, message: Msg | None) -> AsyncIterator[Delivered]:
         """What a live message adds, with the hole before it; on silence, the tail that was lost."""

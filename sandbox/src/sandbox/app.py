@@ -12,10 +12,10 @@ from aiohttp import web
 
 from sandbox.hetzner.api import BASE, SERVER, Inspect
 from sandbox.hetzner.control import PREFIX, Control
-from sandbox.hetzner.machines import Machines, NoMachines
 from sandbox.hetzner.simulation import Options, Simulation
 from sandbox.hetzner.tokens import read_file
 from sandbox.settings import Settings
+from sandbox.world import World, world
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,12 @@ async def sandbox(settings: Settings, *, inspect: Inspect | None = None) -> Asyn
     for token in read_file(settings.tokens_file) if settings.tokens_file else []:
         simulation.tokens.add(token)
     simulation.cloud.commit()
-    machines: Machines = NoMachines()
-    async with _serving(simulation, settings) as url, asyncio.TaskGroup() as group:
-        life = group.create_task(simulation.run(machines), name="simulation")
+    async with (
+        world(settings, simulation.directory) as around,
+        _serving(simulation, around, settings) as url,
+        asyncio.TaskGroup() as group,
+    ):
+        life = group.create_task(simulation.run(around.machines), name="simulation")
         up = Sandbox(simulation, url)
         _say_ready(settings.dir / "ready.json", up)
         try:
@@ -73,9 +76,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _serving(simulation: Simulation, settings: Settings) -> AsyncIterator[str]:
+async def _serving(simulation: Simulation, around: World, settings: Settings) -> AsyncIterator[str]:
     application = web.Application(handler_args={"access_log": None})
-    application.add_routes(Control(simulation).routes())
+    application.add_routes([*Control(simulation).routes(), *around.routes])
     application.router.add_route("*", BASE + "/{rest:.*}", simulation.api.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

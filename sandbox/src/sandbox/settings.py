@@ -30,3 +30,11 @@ class Settings(BaseSettings):
     """How long an action takes when `durations` does not name its command."""
     durations: dict[str, float] = {}
     """Seconds per action command, such as `{"create_server": 2.5}`."""
+    kit_dir: Path | None = None
+    """`deploy/kit` of a checkout, which the clusters install; none means that nothing runs on servers."""
+    boot_clock_factor: float = Field(default=20.0, gt=0)
+    """`sleep` and `timeout` in a server's boot scripts are this many times shorter than written."""
+    parallel_boots: int = Field(default=8, ge=1)
+    """Boots that run at once; the others wait their turn."""
+    cluster_pace: float = Field(default=1.0, gt=0)
+    """1 installs the kit in about twelve seconds; half of it, in half the time."""

@@ -1,4 +1,4 @@
-"""The official OpenAPI document as a witness: it looks at every answer of the simulated API, and remembers complaints."""
+"""The official OpenAPI document as a witness: it looks at every answer of the simulated API and keeps complaints."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _ENVELOPE_ONLY = {404, 405, 410}
 
 def load() -> OpenAPI:
     """The document that CATALYST_HETZNER_SPEC names, brought to the present day."""
-    place = os.environ.get("CATALYST_HETZNER_SPEC")  # noqa: TID251 - tests have no settings
+    place = os.environ.get("CATALYST_HETZNER_SPEC")
     if not place:
         message = (
             "CATALYST_HETZNER_SPEC is not set: it names specs/cloud.spec.json of @mguttmann/hetzner-cloud-mcp 0.1.1"

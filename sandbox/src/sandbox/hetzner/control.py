@@ -61,32 +61,32 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         """The routes for the application's router."""
         return [
-            web.get(f"{PREFIX}/", _checked(self._about)),
-            web.post(f"{PREFIX}/faults", _checked(self._add_faults)),
-            web.get(f"{PREFIX}/faults", _checked(self._faults)),
-            web.delete(f"{PREFIX}/faults", _checked(self._clear_faults)),
-            web.delete(f"{PREFIX}/faults/{{id:\\d+}}", _checked(self._clear_faults)),
-            web.get(f"{PREFIX}/ledger", _checked(self._ledger)),
-            web.get(f"{PREFIX}/inventory", _checked(self._inventory)),
-            web.post(f"{PREFIX}/tokens", _checked(self._add_token)),
-            web.get(f"{PREFIX}/tokens", _checked(self._tokens)),
-            web.delete(f"{PREFIX}/tokens/{{mark}}", _checked(self._withdraw_token)),
-            web.put(f"{PREFIX}/limits", _checked(self._set_limits)),
-            web.put(f"{PREFIX}/capacity", _checked(self._set_capacity)),
-            web.put(f"{PREFIX}/rate", _checked(self._set_rate)),
-            web.put(f"{PREFIX}/durations", _checked(self._set_durations)),
+            web.get(f"{PREFIX}/", checked(self._about)),
+            web.post(f"{PREFIX}/faults", checked(self._add_faults)),
+            web.get(f"{PREFIX}/faults", checked(self._faults)),
+            web.delete(f"{PREFIX}/faults", checked(self._clear_faults)),
+            web.delete(f"{PREFIX}/faults/{{id:\\d+}}", checked(self._clear_faults)),
+            web.get(f"{PREFIX}/ledger", checked(self._ledger)),
+            web.get(f"{PREFIX}/inventory", checked(self._inventory)),
+            web.post(f"{PREFIX}/tokens", checked(self._add_token)),
+            web.get(f"{PREFIX}/tokens", checked(self._tokens)),
+            web.delete(f"{PREFIX}/tokens/{{mark}}", checked(self._withdraw_token)),
+            web.put(f"{PREFIX}/limits", checked(self._set_limits)),
+            web.put(f"{PREFIX}/capacity", checked(self._set_capacity)),
+            web.put(f"{PREFIX}/rate", checked(self._set_rate)),
+            web.put(f"{PREFIX}/durations", checked(self._set_durations)),
         ]
 
     async def _about(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"what": SERVER, "simulated": True, "projects": sorted(self._simulation.cloud.projects)})
+        return json_answer({"what": SERVER, "simulated": True, "projects": sorted(self._simulation.cloud.projects)})
 
     async def _add_faults(self, request: web.Request) -> web.StreamResponse:
         raw = await request.json()
         asked = TypeAdapter(list[NewFault]).validate_python(raw if isinstance(raw, list) else [raw])
-        return _json({"faults": [self._simulation.faults.add(fault).described() for fault in asked]}, 201)
+        return json_answer({"faults": [self._simulation.faults.add(fault).described() for fault in asked]}, 201)
 
     async def _faults(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"faults": [fault.described() for fault in self._simulation.faults.all()]})
+        return json_answer({"faults": [fault.described() for fault in self._simulation.faults.all()]})
 
     async def _clear_faults(self, request: web.Request) -> web.StreamResponse:
         fault_id = request.match_info.get("id")
@@ -100,21 +100,21 @@ class Control:
         if query.get("totals") != "only":
             after, limit = int(query.get("after", "0")), int(query.get("limit", "10000"))
             body["lines"] = ledger.lines(after=after, project=project, limit=limit)
-        return _json(body)
+        return json_answer(body)
 
     async def _inventory(self, request: web.Request) -> web.StreamResponse:
         wanted = request.query.get("project")
         projects = self._simulation.cloud.projects
-        return _json({"projects": {n: _inventory_of(p) for n, p in projects.items() if wanted in {None, n}}})
+        return json_answer({"projects": {n: _inventory_of(p) for n, p in projects.items() if wanted in {None, n}}})
 
     async def _add_token(self, request: web.Request) -> web.StreamResponse:
         holder = self._simulation.tokens.add(NewToken.model_validate(await request.json()))
         self._simulation.cloud.commit()
-        return _json({"project": holder.project, "access": holder.access, "token": holder.mark}, 201)
+        return json_answer({"project": holder.project, "access": holder.access, "token": holder.mark}, 201)
 
     async def _tokens(self, _request: web.Request) -> web.StreamResponse:
         holders = self._simulation.tokens.all()
-        return _json({"tokens": [{"project": h.project, "access": h.access, "token": h.mark} for h in holders]})
+        return json_answer({"tokens": [{"project": h.project, "access": h.access, "token": h.mark} for h in holders]})
 
     async def _withdraw_token(self, request: web.Request) -> web.StreamResponse:
         known = self._simulation.tokens.withdraw(request.match_info["mark"])
@@ -124,11 +124,11 @@ class Control:
     async def _set_limits(self, request: web.Request) -> web.StreamResponse:
         asked = NewLimits.model_validate(await request.json())
         if unknown := set(asked.limits) - set(SINGULAR):
-            return _json({"error": f"no such kind: {', '.join(sorted(unknown))}"}, 422)
+            return json_answer({"error": f"no such kind: {', '.join(sorted(unknown))}"}, 422)
         project = self._simulation.cloud.project(asked.project)
         project.limits.update(asked.limits)
         self._simulation.save("limits", {name: p.limits for name, p in self._simulation.cloud.projects.items()})
-        return _json({"project": project.name, "limits": project.limits})
+        return json_answer({"project": project.name, "limits": project.limits})
 
     async def _set_capacity(self, request: web.Request) -> web.StreamResponse:
         raw = await request.json()
@@ -138,13 +138,13 @@ class Control:
             if entry.remaining is not None:
                 capacity = Capacity(remaining=entry.remaining, code=entry.code, message=entry.message)
             self._simulation.set_capacity(entry.location, entry.server_type, capacity)
-        return _json({"capacity": self._simulation.capacity_described()})
+        return json_answer({"capacity": self._simulation.capacity_described()})
 
     async def _set_rate(self, request: web.Request) -> web.StreamResponse:
         asked = NewRate.model_validate(await request.json())
         bucket = self._simulation.api.bucket(asked.project)
         bucket.set(limit=asked.limit, per_second=asked.per_second, remaining=asked.remaining)
-        return _json(
+        return json_answer(
             {
                 "project": asked.project,
                 "limit": bucket.limit,
@@ -156,7 +156,7 @@ class Control:
     async def _set_durations(self, request: web.Request) -> web.StreamResponse:
         asked = TypeAdapter(dict[str, float]).validate_python(await request.json())
         self._simulation.actions.durations.update(asked)
-        return _json({"durations": self._simulation.actions.durations})
+        return json_answer({"durations": self._simulation.actions.durations})
 
 
 def _inventory_of(project: Project) -> dict[str, Any]:
@@ -170,18 +170,21 @@ def _inventory_of(project: Project) -> dict[str, Any]:
     }
 
 
-def _json(body: Any, status: int = 200) -> web.Response:
+def json_answer(body: Any, status: int = 200) -> web.Response:
+    """A JSON answer of the control API."""
     return web.json_response(body, status=status, headers={"Server": SERVER})
 
 
-def _checked(handler: Handler) -> Handler:
+def checked(handler: Handler) -> Handler:
+    """Answer 422, with what is wrong, when a request's body does not pass."""
+
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except ValidationError as error:
             problems = json.loads(error.json(include_input=False, include_url=False, include_context=False))
-            return _json({"error": "the request does not pass", "problems": problems}, 422)
+            return json_answer({"error": "the request does not pass", "problems": problems}, 422)
         except ValueError:
-            return _json({"error": "the request does not pass"}, 422)
+            return json_answer({"error": "the request does not pass"}, 422)
 
     return handle

@@ -2,7 +2,7 @@
 
 Ports below 1024 are served, and reached at the targets, at port + 8000, so that nothing needs to be root. A target is
 healthy when its destination port accepts a connection. Checks run in one loop with a fixed budget of connections per
-second, whatever the number of load balancers; a connection that cannot reach a target tries the next and marks it at once.
+second, whatever the number of load balancers; a connection that cannot reach a target tries the next and marks it.
 Protocol `http` and `https` are forwarded as plain TCP; firewalls do not filter.
 """
 

@@ -88,11 +88,11 @@ deliver() {
   esac
 }
 
-# door METHOD PATH HEADER_FILE TYPE BODY_FILE: prints the status of the answer, 000 when there was none.
+# door METHOD PATH HEADER_FILE TYPE BODY_FILE: prints the status of the answer, 000 when there was none. Whoever calls it repeats.
 door() {
   local ca=()
   if [ -s "$ROOT/etc/catalyst/node-door.pem" ]; then ca=(--cacert "$ROOT/etc/catalyst/node-door.pem"); fi
   curl --silent --output /dev/null --write-out '%{http_code}' --connect-timeout 5 --max-time 20 \
-    --retry 2 --retry-connrefused "${ca[@]}" --request "$1" --header "@$3" --header "Content-Type: $4" \
+    "${ca[@]}" --request "$1" --header "@$3" --header "Content-Type: $4" \
     --data-binary "@$5" "$NODE_DOOR_URL/node/v1/sovereigns/$SOVEREIGN_ID/$2" || true
 }

@@ -92,6 +92,11 @@ class SimulatedMachines:
             await self._k3s.leave(server)
             await asyncio.to_thread(forget_disk, server)
 
+    async def settled(self, server_id: int) -> None:
+        """Wait until the machine has nothing more to do by itself."""
+        if running := self._running.get(server_id):
+            await asyncio.wait({running})
+
     async def close(self) -> None:
         """End everything."""
         for server_id in list(self._servers):

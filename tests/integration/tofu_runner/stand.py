@@ -1,4 +1,4 @@
-"""What the tests of the cloud half stand on: a real broker, the simulated cloud, real OpenTofu, the service's own world.
+"""What the tests of the cloud half stand on: a real broker, the simulated cloud, real OpenTofu, the service's world.
 
 Simulated is the cloud alone (package ``sandbox``, its servers boot nothing); OpenTofu, provider, SDK, broker and the
 service's adapters are the real ones.

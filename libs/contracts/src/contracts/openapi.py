@@ -15,8 +15,11 @@ from pydantic.json_schema import models_json_schema
 from contracts.catalogue import DECOMMISSION, QUESTIONS, RETRY, SUBMIT, TOKEN, Question
 from contracts.errors import FieldError
 from contracts.event import Model
+from contracts.questions import Accepted
 from contracts.request import SovereignRequest
-from contracts.view import View
+from contracts.summary import Summary
+from contracts.tofu import Cost
+from contracts.view import Mark, View
 
 PROBLEM_TYPE: Final = "application/problem+json"
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -47,23 +50,26 @@ class Credentials(Model):
     )
 
 
-class SummaryRow(Model):
-    """A line of the list."""
+class ListedPhase(Model):
+    """A phase, as the list shows it."""
 
-    sovereign: str
-    fqdn: str
-    owner: str
-    state: str
+    name: str
+    mark: Mark
+
+
+class ListRow(Summary):
+    """A line of the list: the read model's row in the words of the run page."""
+
     word: str
     sentence: str
-    run: int
-    life: int
+    cost: Cost | None = None
+    phases: tuple[ListedPhase, ...] = ()
 
 
 class SovereignList(Model):
     """Every Sovereign that the caller may see; ``resume`` continues with what is said afterwards."""
 
-    sovereigns: tuple[SummaryRow, ...]
+    sovereigns: tuple[ListRow, ...]
     resume: str
 
 
@@ -130,7 +136,7 @@ def body_schema(question: Question, schemas: dict[str, Any]) -> dict[str, Any]:
     body = {"type": "object", "properties": kept}
     required = [name for name in whole.get("required", ()) if name not in taken]
     if question is TOKEN:
-        kept["fqdn"] = {"type": "string", "description": "Whose token it will be; needed with credentials."}
+        kept["fqdn"] = {"type": "string", "description": "Whose token it will be, if that is known yet."}
         required = []
     if question in (TOKEN, RETRY, DECOMMISSION):
         kept["credentials"] = _reference(Credentials)
@@ -148,6 +154,11 @@ def _parameters(question: Question, schemas: dict[str, Any]) -> list[dict[str, A
     return rows
 
 
+def _success(question: Question) -> str:
+    """A command that was accepted is not done yet."""
+    return "202" if question.reply is Accepted else "200"
+
+
 def _operation(question: Question, schemas: dict[str, Any]) -> dict[str, Any]:
     reply = {"application/json": {"schema": _reference(question.reply)}}
     operation: dict[str, Any] = {
@@ -156,7 +167,7 @@ def _operation(question: Question, schemas: dict[str, Any]) -> dict[str, Any]:
         "x-question": question.subject,
         "x-role": question.role,
         "parameters": _parameters(question, schemas),
-        "responses": {"200": {"description": "The answer.", "content": reply}, **_refusals()},
+        "responses": {_success(question): {"description": "The answer.", "content": reply}, **_refusals()},
     }
     if question.role == "anyone":
         operation["security"] = []

@@ -14,7 +14,6 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from contracts.catalogue import DECOMMISSION, QUESTIONS, RETRY, SUBMIT, TOKEN, Question
-from contracts.errors import FieldError, trouble
 from contracts.event import Model
 from contracts.identity import sovereign_id
 from contracts.openapi import path_fields
@@ -22,10 +21,12 @@ from contracts.questions import Accepted, Asker, Submit
 from contracts.request import SealedSecret
 from gateway.access import OwnerOf, caller_of, require, require_own
 from gateway.limits import Limit
-from gateway.problems import Problem, invalid, refuse
+from gateway.problems import invalid, refuse
 from gateway.sealing import Asking, Sealing
 
 Body = dict[str, Any]
+DRAFT: Final = "draft"
+"""What a secret is bound to that is only tried."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,8 @@ async def _token(api: Api, given: Body, _asker: Asker, _request: web.Request) ->
     credentials = given.pop("credentials", None)
     if not credentials:
         return given
-    sovereign = _named_in({"domain": {"fqdn": given.get("fqdn", "")}})
-    if sovereign is None:
-        wrong = FieldError(field="fqdn", code="missing", message="The name of the Sovereign that the token is for.")
-        raise Problem(trouble("invalid-request", attempted="try the cloud token", on="fqdn"), [wrong])
+    # Tried before the Sovereign has a name (step 4 of 7): sealed to a draft then, which opens nothing else.
+    sovereign = _named_in({"domain": {"fqdn": given.get("fqdn", "")}}) or DRAFT
     fresh = await api.sealing.credentials(credentials, sovereign)
     return {"secret": next((s.model_dump() for s in fresh if s.purpose == "cloud-token"), None)}
 

@@ -1,6 +1,5 @@
 """The composition root: the one HTTP edge, put together from its parts."""
 
-import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from aiohttp import web
 
 from bus import Bus, Service
 from contracts.openapi import MAX_BODY_BYTES
+from contracts.summary import Summary, summary_key
 from gateway import access
 from gateway.accounts import AccountsFolder, People
 from gateway.api import Api
@@ -19,7 +19,7 @@ from gateway.logins import Logins
 from gateway.node_door import NodeDoor
 from gateway.pages import Pages, security_headers
 from gateway.problems import problems
-from gateway.reads import Reads, Summaries, Summary
+from gateway.reads import Reads, Summaries
 from gateway.sealing import Asking, Sealing
 from gateway.sessions import Sessions
 from gateway.settings import Settings
@@ -60,11 +60,7 @@ def summaries_of(bus: Bus) -> Summaries:
     bucket = bus.kv("state")
 
     async def read() -> list[Summary]:
-        rows = []
-        for item in await bucket.values("*.summary"):
-            sovereign = item.key.removesuffix(".summary")
-            rows.append({"sovereign": sovereign, **json.loads(item.value)})
-        return rows
+        return [Summary.model_validate_json(item.value) for item in await bucket.values(summary_key("*"))]
 
     return read
 

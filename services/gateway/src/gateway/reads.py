@@ -11,6 +11,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from contracts.openapi import document
+from contracts.summary import Summary
+from contracts.view import View
 from gateway.access import Caller, OwnerOf, require, require_own
 from gateway.channel import Filter
 from gateway.frames import Frame, sequence_of, token
@@ -27,7 +29,7 @@ _ROW_FIELDS: Final = {
     "sovereign", "fqdn", "owner", "organisation", "life", "run", "state", "word", "sentence", "since", "begun_at",
     "region", "cost", "actor",
 }  # fmt: skip
-Summary = dict[str, Any]
+Row = dict[str, Any]
 Summaries = Callable[[], Awaitable[Sequence[Summary]]]
 
 
@@ -108,21 +110,23 @@ class Reads:
         return sovereign
 
 
-async def rows_for(caller: Caller, summaries: Summaries, hub: Hub) -> list[Summary]:
+async def rows_for(caller: Caller, summaries: Summaries, hub: Hub) -> list[Row]:
     """The list as this caller sees it, troubled ones first, in the words of the same fold as the run page."""
-    rows: list[Summary] = []
-    for row in await summaries():
-        if caller.sees(str(row.get("owner", ""))):
-            rows.append(await _row_of(row, hub) if len(rows) < _FOLDED_ROWS else row)
-    return sorted(rows, key=lambda row: (_RANK.get(str(row.get("state")), 5), str(row.get("fqdn"))))
+    rows: list[Row] = []
+    for summary in await summaries():
+        if caller.sees(summary.owner):
+            view = (await hub.channel(summary.sovereign)).view() if len(rows) < _FOLDED_ROWS else None
+            rows.append(_row_of(summary, view))
+    return sorted(rows, key=lambda row: (_RANK.get(row["state"], 5), row["fqdn"]))
 
 
-async def _row_of(summary: Summary, hub: Hub) -> Summary:
-    view = (await hub.channel(str(summary["sovereign"]))).view()
-    if not view.life:
-        return summary
-    row = view.model_dump(mode="json", include=_ROW_FIELDS)
-    return {**row, "phases": [{"name": p.name, "mark": p.mark} for p in view.phases]}
+def _row_of(summary: Summary, view: View | None) -> Row:
+    cost = {"monthly": summary.monthly_cost} if summary.monthly_cost else None
+    row = {**summary.model_dump(mode="json"), "word": summary.state.capitalize(), "sentence": "", "cost": cost}
+    if view is None or not view.life:
+        return row
+    row.update(view.model_dump(mode="json", include=_ROW_FIELDS))
+    return {**row, "phases": [{"name": phase.name, "mark": phase.mark} for phase in view.phases]}
 
 
 _RANK: Final = {"failed": 0, "degraded": 1, "waiting": 2, "provisioning": 3, "decommissioned": 9}

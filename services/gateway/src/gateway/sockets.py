@@ -154,7 +154,8 @@ class _Socket:
 
     def _refuse(self, problem: Problem) -> None:
         self._problems += 1
-        self.viewer.write(said("ws", "problem", document(problem.trouble, problem.errors).model_dump_json()))
+        body = document(problem.trouble, problem.errors).model_dump_json()
+        self.viewer.write(said("ws", "problem", f'{{"problem":{body}}}'))
 
     async def close_when_told(self) -> None:
         """The hub closes a viewer that takes nothing."""

@@ -35,7 +35,7 @@ export class Feed {
       const health = alive.length === 0 ? "services unknown" : missing.length ? `not running: ${missing.join(", ")}` : "all services alive";
       this.on.status?.(`${newest}, ${health}.`);
     } else if (message.type === "event") this.on.status?.(`Live. Last fact ${clock(message.event.time)}.`);
-    else if (message.type === "problem" && message.code === "resume-unknown") { this.last = 0; this.on.restart?.(); this.socket.close(); return; }
+    else if (message.type === "problem" && message.problem.code === "resume-unknown") { this.last = 0; this.on.restart?.(); this.socket.close(); return; }
     this.on[message.type]?.(message);
   }
 

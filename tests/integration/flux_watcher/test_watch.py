@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+
+from bus import Bus
+from contracts.flux import (
+    FluxBootstrapped,
+    FluxChanged,
+    FluxConverged,
+    FluxReleased,
+    HrInstalling,
+    HrPending,
+    HrReady,
+    ProbeFailed,
+    ProbePassed,
+)
+from contracts.sovereign import SovereignCancelRequested, SovereignReady, Url
+from flux_watcher.expected import load_kit
+from tests.integration.flux_watcher.conftest import SOVEREIGN, Stage, eventually
+from tests.integration.sandbox_cluster.conftest import KIT
+
+NAMES = load_kit(KIT / "catalogue.yaml").expected().names
+
+
+async def test_an_install_is_told_from_the_first_source_to_converged_and_probed(stage: Stage) -> None:
+    await stage.boot()
+    await stage.begin()
+    async with stage.watcher():
+        converged = await stage.until(FluxConverged)
+        passed = await stage.until(ProbePassed)
+    assert [name for name, _ in converged.releases] == list(NAMES)
+    assert converged.stable_s >= 0.3
+    assert {host.reason for host in passed.hosts} == {""}
+    assert {host.host.split(".")[0] for host in passed.hosts} == {"console", "gitea", "admin"}
+    assert {fact.release for fact in await stage.facts(HrReady)} == set(NAMES)
+    assert (await stage.facts(FluxBootstrapped))[0].expected == NAMES
+    assert {fact.release for fact in await stage.facts(HrInstalling)} | {
+        fact.release for fact in await stage.facts(HrPending)
+    } <= set(NAMES)
+    changed = {(fact.kind, fact.name) for fact in await stage.facts(FluxChanged)}
+    assert ("GitRepository", "catalyst-kit") in changed
+    assert ("Kustomization", "catalyst-kit") in changed
+    ids = [event.id for event in await stage.events()]
+    assert len(ids) == len(set(ids))
+
+
+async def test_the_two_facts_that_begin_a_watch_may_come_in_either_order(stage: Stage) -> None:
+    await stage.boot()
+    async with stage.watcher():
+        await stage.request()
+        await stage.enrol()
+        await stage.apply()
+        await stage.until(FluxConverged)
+
+
+async def test_a_takeover_goes_on_without_saying_anything_again(stage: Stage) -> None:
+    await stage.boot()
+    await stage.begin()
+    async with stage.watcher("one"):
+        await stage.until(HrReady)
+    async with stage.watcher("two"):
+        await stage.until(ProbePassed)
+        await stage.until(FluxConverged)
+    before = [event.id for event in await stage.events()]
+    assert len(before) == len(set(before))
+    assert stage.cluster is not None
+    calls = stage.cluster.calls
+    lists, watches = calls.lists + 12, calls.watches + 6
+    async with stage.watcher("three"):
+        await eventually(lambda: _reached(stage, lists, watches))
+    assert [event.id for event in await stage.events()] == before
+
+
+async def _reached(stage: Stage, lists: int, watches: int) -> bool:
+    assert stage.cluster is not None
+    return stage.cluster.calls.lists >= lists and stage.cluster.calls.watches >= watches
+
+
+async def test_two_replicas_share_and_the_one_that_stays_takes_over(stage: Stage) -> None:
+    await stage.boot()
+    async with stage.watcher("one") as one:
+        async with stage.watcher("two"):
+            await eventually(lambda: _count(one, 2))
+            await stage.begin()
+            await stage.until(HrReady)
+        await eventually(lambda: _count(one, 1))
+        await stage.until(FluxConverged)
+    ids = [event.id for event in await stage.events()]
+    assert len(ids) == len(set(ids))
+
+
+async def _count(bus: Bus, replicas: int) -> bool:
+    return len(await bus.presence.replicas()) == replicas
+
+
+async def test_after_ready_nothing_of_ours_works_in_the_cluster_any_more(stage: Stage) -> None:
+    cluster = await stage.boot()
+    await stage.begin()
+    async with stage.watcher() as bus:
+        await stage.until(ProbePassed)
+        await stage.until(FluxConverged)
+        await stage.say(SovereignReady(urls=(Url(name="console", url="https://console"),)), by="intake")
+        released = await stage.until(FluxReleased)
+        assert released.verified
+        assert "Namespace/catalyst-zero" in released.removed
+        assert "sealed kubeconfig" in released.removed
+        with pytest.raises(KeyError):
+            await bus.vault.open(SOVEREIGN, 1, "kubeconfig")
+    assert cluster.get("Namespace", None, "catalyst-zero") == []
+
+
+async def test_a_later_run_after_hand_off_is_only_probed_and_released_again(stage: Stage) -> None:
+    await stage.boot()
+    await stage.begin()
+    async with stage.watcher():
+        await stage.until(FluxConverged)
+        await stage.until(ProbePassed)
+        ready = SovereignReady(urls=(Url(name="console", url="https://console"),))
+        await stage.say(ready, by="intake")
+        await stage.until(FluxReleased)
+        await stage.request(run=2)
+        await stage.apply(run=2)
+        await stage.until(ProbePassed, run=2)
+        assert await stage.facts(FluxConverged, run=2) == []
+        await stage.say(ready, by="intake", run=2)
+        assert (await stage.until(FluxReleased, run=2)).verified
+
+
+async def test_a_cancelled_run_is_watched_no_longer_and_its_retry_is(stage: Stage) -> None:
+    await stage.boot()
+    await stage.begin()
+    async with stage.watcher() as bus:
+        await stage.until(HrReady)
+        await stage.say(SovereignCancelRequested(), by="intake")
+        assert not (await stage.until(FluxReleased)).verified
+        assert await bus.vault.open(SOVEREIGN, 1, "kubeconfig") == stage.kubeconfig()
+        await stage.request(run=2)
+        await stage.apply(run=2)
+        await stage.until(FluxConverged, run=2)
+        await stage.until(ProbePassed, run=2)
+
+
+async def test_a_name_that_leads_elsewhere_fails_the_probe_until_it_does_not(stage: Stage) -> None:
+    await stage.boot()
+    stage.names.address = "127.99.99.99"
+    await stage.begin()
+    async with stage.watcher():
+        failed = await stage.until(ProbeFailed)
+        assert failed.trouble.code == "dns-not-visible"
+        assert all("instead of the load balancer" in host.reason for host in failed.hosts)
+        stage.names.address = stage.bench.address
+        passed = await stage.until(ProbePassed)
+    assert passed.replaces is not None

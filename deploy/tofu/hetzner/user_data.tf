@@ -76,18 +76,7 @@ locals {
     )
   }
 
-  cilium_values = yamlencode({
-    kubeProxyReplacement = true
-    # k3s has a proxy to the API servers on this port of every node, servers and workers alike.
-    k8sServiceHost = "127.0.0.1"
-    k8sServicePort = 6444
-    routingMode    = "tunnel"
-    tunnelProtocol = "vxlan"
-    MTU            = 1450 # of the cloud's private networks; the public interface, which would be measured, has more
-    bpf            = { masquerade = true }
-    ipam           = { mode = "kubernetes" }
-    operator       = { replicas = var.control_plane_count > 1 ? 2 : 1 }
-  })
+  cilium_values = yamlencode(local.pins.cilium.values)
 
   kit_revision = (
     can(regex("^[0-9a-f]{40}$", var.kit_source.revision)) ? { commit = var.kit_source.revision } :
@@ -108,7 +97,6 @@ locals {
         SOVEREIGN_REGION       = var.location
         LOAD_BALANCER_IPV4     = hcloud_load_balancer.front.ipv4
         LOAD_BALANCER_IPV6     = hcloud_load_balancer.front.ipv6
-        CONTROL_PLANE_ADDRESS  = local.control_planes[local.first_control_plane]
         ACME_SERVER            = var.acme_server
         ACME_ISSUER            = strcontains(var.acme_server, "staging") ? "letsencrypt-staging" : "letsencrypt-production"
         DNS_API_URL            = var.zone_credential.url

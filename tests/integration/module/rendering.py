@@ -1,4 +1,4 @@
-"""The module's own rendering of user data: OpenTofu plans a Sovereign with a mocked provider and tells what each server gets."""
+"""User data as the module renders it: OpenTofu, with a mocked provider, tells what each server gets."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "hand_in_token": "canary-hand-in-0123456789",
     "k3s_token": "canary-join-0123456789-0123456789-0123456789",
     "zone_credential": {"url": "https://dns.example/api/v1", "api_key": "canary-zone-key-0123456789"},
-    "organisation": "Omantel's \"cloud\" & $(team)",
+    "organisation": 'Omantel\'s "cloud" & $(team)',
     "admin_email": "admin@omani.works",
     "kit_source": {"url": "https://git.example/catalyst.git", "path": "./deploy/kit", "revision": "main"},
     "acme_server": "https://acme-staging-v02.api.letsencrypt.org/directory",

@@ -12,7 +12,7 @@ async def test_the_whole_kit_becomes_ready_for_a_real_client(running: Running) -
     async def all_ready() -> bool:
         found = await releases.list_cluster_custom_object(*FLUX)
         ready = [item for item in found["items"] if conditions(item).get("Ready", ("", ""))[0] == "True"]
-        return len(ready) == 12
+        return len(ready) == 13
 
     await eventually(all_ready)
     found = await releases.list_cluster_custom_object("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")
@@ -29,13 +29,13 @@ async def test_a_watch_follows_a_release_from_nothing_to_ready_in_order(running:
     _, _, api = running
     releases = client.CustomObjectsApi(api)
     seen: list[tuple[str, str]] = []
-    stream = watch.Watch().stream(releases.list_cluster_custom_object, *FLUX, timeout_seconds=20)
-    async for event in stream:
-        item = event["object"]
-        if item["metadata"]["name"] == "bp-spire":
-            ready = conditions(item).get("Ready", ("", ""))
-            if not seen or seen[-1] != ready:
-                seen.append(ready)
-            if ready[0] == "True":
-                break
+    async with watch.Watch().stream(releases.list_cluster_custom_object, *FLUX, timeout_seconds=20) as stream:
+        async for event in stream:
+            item = event["object"]
+            if item["metadata"]["name"] == "bp-spire":
+                ready = conditions(item).get("Ready", ("", ""))
+                if not seen or seen[-1] != ready:
+                    seen.append(ready)
+                if ready[0] == "True":
+                    break
     assert seen[-2:] == [("Unknown", "Progressing"), ("True", "InstallSucceeded")]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from sandbox.cluster.front_kinds import CERT_MANAGER_KINDS
 from sandbox.cluster.kit import Component, Kit, Workload
 from sandbox.cluster.model import COMPONENT_LABEL, FLUX_NAMESPACE, Model
 from sandbox.cluster.objects import CRD, FLUX_KINDS, Json, Kind, timestamp
 
-FLUX_CHART: Final = "flux2"
+_CRDS_OF_CHARTS: Final = {"flux2": FLUX_KINDS, "cert-manager": CERT_MANAGER_KINDS}
 FLUX_CONTROLLERS: Final = (
     "source-controller",
     "kustomize-controller",
@@ -60,9 +61,9 @@ def kind_of_crd(document: Json) -> list[Kind]:
 def install(model: Model, release: str, release_name: str, namespace: str) -> None:
     """Put a release's objects into the cluster; what is there already is adopted."""
     component = model.kit.components.get(release)
-    if component is not None and component.chart.name == FLUX_CHART:
-        for document in flux_crds():
-            serve_crd(model, document)
+    if component is not None:
+        for crd in _CRDS_OF_CHARTS.get(component.chart.name, ()):
+            serve_crd(model, _crd(crd))
     for item in rendered(model.kit, release, release_name, namespace):
         kind = model.store.kind_named(item["apiVersion"], item["kind"])
         if kind is not None:
@@ -161,7 +162,7 @@ def _crd(kind: Kind) -> Json:
         "metadata": {"name": kind.resource},
         "spec": {
             "group": kind.group,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
                 "kind": kind.kind,
                 "plural": kind.plural,

@@ -11,33 +11,26 @@ import asyncio
 import html
 import json
 import ssl
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from sandbox.cluster.conditions import is_ready
+from sandbox.cluster.conditions import condition, is_ready
+from sandbox.cluster.front_kinds import GATEWAY, HTTP_ROUTE
 from sandbox.cluster.model import FLUX_NAMESPACE, Model
-from sandbox.cluster.objects import HELM_RELEASE, Kind
+from sandbox.cluster.objects import HELM_RELEASE, Json
 
 HTTPS_PORT: Final = 31443
 HTTP_PORT: Final = 31080
-HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
-GATEWAY: Final = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
 _REALM: Final = "/realms/catalyst-admin"
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    title: str
-    component: str
-
-
 _PAGES: Final = {
-    "console": _Page("Catalyst console", "bp-catalyst-platform"),
-    "admin": _Page("Sovereign admin", "bp-catalyst-platform"),
-    "gitea": _Page("Gitea", "bp-gitea"),
+    "catalyst-console": "Catalyst console",
+    "catalyst-admin": "Sovereign admin",
+    "gitea-http": "Gitea",
 }
+_KEYCLOAK: Final = "keycloak-http"
 
 
 class Ingress:
@@ -80,36 +73,59 @@ class Ingress:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.host.partition(":")[0].lower()
-        name, _, domain = host.partition(".")
-        page = _PAGES.get(name)
-        if domain != self._fqdn or page is None:
+        backend = self._backend(host, request.path)
+        if backend is None or not self._is_up(backend):
             return _missing(host)
-        if name == "admin" and request.path.startswith("/realms/"):
-            return self._realm(host, request.path)
-        if not self._serves(page.component):
-            return _missing(host)
-        return web.Response(text=_page(page.title, host), content_type="text/html", headers={"X-Simulated": "true"})
+        if backend["name"] == _KEYCLOAK:
+            return _realm(host, request.path)
+        name: str = backend["name"]
+        title = _PAGES.get(name, name)
+        return web.Response(text=_page(title, host), content_type="text/html", headers={"X-Simulated": "true"})
 
-    def _realm(self, host: str, path: str) -> web.Response:
-        """The public document of the Keycloak realm."""
-        realm, _, rest = path.removeprefix("/realms/").partition("/")
-        if realm != "catalyst-admin" or rest not in {"", ".well-known/openid-configuration"}:
-            return _missing(host)
-        if not self._serves("bp-keycloak"):
-            return _missing(host)
-        base = f"https://{host}{_REALM}"
-        document = {"realm": realm, "issuer": base, "token-service": f"{base}/protocol/openid-connect"}
-        return web.Response(
-            text=json.dumps({**document, "simulated": True}),
-            content_type="application/json",
-            headers={"X-Simulated": "true"},
-        )
+    def _backend(self, host: str, path: str) -> Json | None:
+        """The Service that the kit's routes send a request to; the longest path that matches wins."""
+        found: list[tuple[int, Json]] = []
+        for route in self._model.store.select(HTTP_ROUTE):
+            if host not in (route["spec"].get("hostnames") or ()):
+                continue
+            for rule in route["spec"]["rules"]:
+                matches = rule.get("matches") or [{"path": {"value": "/"}}]
+                lengths = [len(match["path"]["value"]) for match in matches if _starts(path, match["path"]["value"])]
+                if lengths and rule.get("backendRefs"):
+                    backend = rule["backendRefs"][0]
+                    namespace = backend.get("namespace", route["metadata"]["namespace"])
+                    found.append((max(lengths), {**backend, "namespace": namespace}))
+        return max(found, key=lambda each: each[0])[1] if found else None
 
-    def _serves(self, component: str) -> bool:
-        """Whether the Gateway is up and what stands behind the route is ready."""
-        release = self._model.store.get(HELM_RELEASE, FLUX_NAMESPACE, component)
-        network = self._model.store.get(HELM_RELEASE, FLUX_NAMESPACE, "bp-cilium")
-        return is_ready(release) and (network is None or is_ready(network))
+    def _is_up(self, backend: Json) -> bool:
+        """Whether the Gateway is programmed, and the release in the Service's namespace ready."""
+        gateways = self._model.store.select(GATEWAY)
+        if not any((condition(gateway, "Programmed") or {}).get("status") == "True" for gateway in gateways):
+            return False
+        for component in self._model.kit.components.values():
+            if component.namespace == backend["namespace"]:
+                return is_ready(self._model.store.get(HELM_RELEASE, FLUX_NAMESPACE, component.name))
+        return False
+
+
+def _starts(path: str, prefix: str) -> bool:
+    """Path prefix by whole elements, as the Gateway API has it."""
+    prefix = prefix.rstrip("/")
+    return path == prefix or path.startswith(f"{prefix}/")
+
+
+def _realm(host: str, path: str) -> web.Response:
+    """The public document of the Keycloak realm."""
+    realm, _, rest = path.removeprefix("/realms/").partition("/")
+    if realm != "catalyst-admin" or rest not in {"", ".well-known/openid-configuration"}:
+        return _missing(host)
+    base = f"https://{host}{_REALM}"
+    document = {"realm": realm, "issuer": base, "token-service": f"{base}/protocol/openid-connect"}
+    return web.Response(
+        text=json.dumps({**document, "simulated": True}),
+        content_type="application/json",
+        headers={"X-Simulated": "true"},
+    )
 
 
 def _missing(host: str) -> web.Response:

@@ -16,6 +16,7 @@ from sandbox.cluster.access import Access
 from sandbox.cluster.agenda import Agenda, Sequence
 from sandbox.cluster.api import Api, Calls
 from sandbox.cluster.flux import Flux
+from sandbox.cluster.front_kinds import FrontKinds
 from sandbox.cluster.ingress import Ingress
 from sandbox.cluster.kit import Kit
 from sandbox.cluster.model import Model
@@ -69,6 +70,7 @@ class LightCluster:
         self._authority = Authority.create(f"{self.fqdn} cluster (simulated)")
         self._bookmark_s = bookmark_s
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._listener: asyncio.Server | None = None
         self._web: web.Server | None = None
         self._ingress: Ingress | None = None
@@ -80,6 +82,7 @@ class LightCluster:
         self.model = Model(self.store, agenda, kit, self.faults)
         self._access = Access(self.store, self._authority.pem)
         self._workloads = Workloads(self.model)
+        FrontKinds(self.model)
         self._flux = Flux(self.model, self._workloads)
         self._api = Api(self.store, self._access, self.model.logs, bookmark_s=bookmark_s)
         self.store.listen(self._hear)
@@ -251,10 +254,12 @@ class LightCluster:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        if self._timer and not self._timer.cancelled() and self._timer.when() <= due:
+        if self._timer and self._due <= due:
             return
         if self._timer:
             self._timer.cancel()
+        # Kept here: uvloop hands out a plain handle, which knows no time, for what is due at once.
+        self._due = due
         self._timer = loop.call_at(due, self._run)
 
     def _run(self) -> None:

@@ -71,6 +71,11 @@ class Clusters:
         return dict(cluster.faults.happened) if cluster else {}
 
     @property
+    def components(self) -> tuple[str, ...]:
+        """The names of the kit's components: what a fault may speak of."""
+        return tuple(self._kit.components)
+
+    @property
     def root_ca(self) -> str:
         """The root that signs the front doors' certificates, as PEM."""
         return self._root.pem

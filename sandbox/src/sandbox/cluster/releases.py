@@ -15,7 +15,7 @@ from sandbox.cluster.agenda import Sequence
 from sandbox.cluster.conditions import Status, is_ready, is_stalled
 from sandbox.cluster.model import REQUESTED_AT, RESET_AT, Model
 from sandbox.cluster.objects import HELM_CHART, HELM_RELEASE, OCI_REPOSITORY, SECRET, Json, Key, Kind, key_of
-from sandbox.cluster.release_history import Release, recorded, release_of, retries
+from sandbox.cluster.release_history import UNLIMITED, Release, recorded, release_of, retries
 from sandbox.cluster.workloads import Workloads
 
 CONTROLLER: Final = "helm-controller"
@@ -170,8 +170,12 @@ class Releases:
             if not self._fail(key, release, action, message):
                 return
             yield _REMEDY_S
-            self._remediate(key, release, action)
-            yield _REMEDY_S
+            if retries(self._now(key), action) == UNLIMITED:
+                # Tried again in place: what the failed attempt left is upgraded.
+                action = "upgrade"
+            else:
+                self._remediate(key, release, action)
+                yield _REMEDY_S
 
     def _begin(self, key: Key, release: Release, action: str) -> None:
         item = self._now(key)

@@ -91,18 +91,23 @@ SCENARIOS: Final = {
         HAPPY,
         Scenario(
             name="retry",
-            shows="The install of OpenBao fails twice, is remediated and then succeeds.",
+            shows="The install of OpenBao fails twice, is tried again in place and succeeds.",
             faults=(Fault(what="install-fails", component="bp-openbao", times=2),),
         ),
         Scenario(
             name="stalled",
-            shows="The install of Keycloak fails until its retries are exhausted; Gitea and the platform wait.",
-            faults=(Fault(what="install-fails", component="bp-keycloak", times=FOREVER),),
+            shows="The install of Crossplane fails until its retries are exhausted; the platform waits for it.",
+            faults=(Fault(what="install-fails", component="bp-crossplane", times=FOREVER),),
+        ),
+        Scenario(
+            name="remediated",
+            shows="The install of cert-manager fails twice, is uninstalled each time and then succeeds.",
+            faults=(Fault(what="install-fails", component="bp-cert-manager", times=2),),
         ),
         Scenario(
             name="storageclass",
-            shows="There is no StorageClass: every component with a volume waits for its claims.",
-            faults=(Fault(what="no-storage-class"),),
+            shows="There is no StorageClass for a while: every component with a volume waits for its claims.",
+            faults=(Fault(what="no-storage-class", lasts_s=30),),
         ),
         Scenario(
             name="degraded-after-ready",

@@ -141,6 +141,10 @@ class Store:
         finally:
             shelf.waiting.discard(future)
 
+    def waiting(self) -> int:
+        """How many watches wait for a change at this moment."""
+        return sum(len(shelf.waiting) for shelf in self._shelves.values())
+
     # -- writing
 
     def create(self, kind: Kind, item: Json) -> Json:
@@ -191,6 +195,7 @@ class Store:
         if kind == NAMESPACE:
             for inner in list(self._in_namespace(name)):
                 self._forget(inner[0], key_of(inner[1]), inner[1])
+        self._collect(metadata["uid"])
         return gone
 
     def compact(self, keep: int = 0) -> None:
@@ -201,6 +206,14 @@ class Store:
             if not shelf.history:
                 shelf.compacted = self.version
             shelf.wake()
+
+    def _collect(self, owner: str) -> None:
+        """Delete what belongs to an object that is gone, as the garbage collector does."""
+        for kind, shelf in list(self._shelves.items()):
+            for key, item in list(shelf.items.items()):
+                references = item["metadata"].get("ownerReferences") or ()
+                if any(reference.get("uid") == owner for reference in references) and key in shelf.items:
+                    self.delete(kind, *key)
 
     def _in_namespace(self, name: str) -> Iterator[tuple[Kind, Json]]:
         for kind, shelf in self._shelves.items():

@@ -247,7 +247,13 @@ class Workloads:
 
     def unavailable(self, component: str) -> list[str]:
         """What of a component is not up, in the words of a wait that timed out."""
-        return [
+        claims = [
+            f"PersistentVolumeClaim/{'/'.join(key_of(claim))} status: 'InProgress'"
+            for claim in self._model.store.select(PVC)
+            if (claim["metadata"].get("labels") or {}).get(COMPONENT_LABEL) == component
+            and claim["status"]["phase"] != "Bound"
+        ]
+        return claims + [
             f"{owner[0].kind}/{owner[1][0]}/{owner[1][1]} status: 'InProgress'"
             for owner in self._owners(component)
             if not is_available(self._model.store.get(owner[0], *owner[1]))

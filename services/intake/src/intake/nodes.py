@@ -65,15 +65,16 @@ class NodeDoor:
             refused = NodeRefused(door="kubeconfig", trouble=what, occurrence=_mark(hand_in.body_sha256))
             await self._say_refused(history, started, refused)
             raise Answer(what)
-        reference = await self._vault.put_once(hand_in.sovereign, started.life, hand_in.kubeconfig)
+        if history.last(NodeEnrolled) is not None:
+            return Done(again=again)
+        reference = await self._vault.put(hand_in.sovereign, started.life, hand_in.kubeconfig)
         fact = NodeEnrolled(
             server=started.data.first_server,
             kubeconfig=reference,
             caller_ip=hand_in.caller_ip,
             body_sha256=hand_in.body_sha256,
         )
-        if history.last(NodeEnrolled) is None:
-            await self._journal.append([fact], _about(started, history), cause=started.id, after=history)
+        await self._journal.append([fact], _about(started, history), cause=started.id, after=history)
         return Done(again=again)
 
     async def _claim(self, hand_in: NodeEnrol, started: Event[TofuStarted]) -> bool | None:

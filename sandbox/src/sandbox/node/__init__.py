@@ -8,5 +8,6 @@ its root, real bash, real curl and real core utilities. What would change a real
 from sandbox.node.machines import SimulatedMachines, build_machines
 from sandbox.node.scenario import BootFault, BootScenario
 from sandbox.node.settings import NodeSettings
+from sandbox.node.stand_ins import CLOCKS, STAND_INS
 
-__all__ = ["BootFault", "BootScenario", "NodeSettings", "SimulatedMachines", "build_machines"]
+__all__ = ["CLOCKS", "STAND_INS", "BootFault", "BootScenario", "NodeSettings", "SimulatedMachines", "build_machines"]

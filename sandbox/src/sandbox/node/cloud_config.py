@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import io
 import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,6 +19,7 @@ import yaml
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LARGEST_FILE: Final = 4 * 1024 * 1024
+_MODES: Final = 0o7777
 
 
 class Unreadable(Exception):
@@ -50,12 +52,12 @@ def read(user_data: str) -> CloudConfig:
         raise Unreadable(f"the user data is no cloud-config: it begins with {first[:40]!r}")
     try:
         document = yaml.load(user_data, Loader=_LOADER)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise Unreadable(f"the user data is no YAML: {error}") from error
     if not isinstance(document, dict):
         raise Unreadable("the user data is no mapping")
     return CloudConfig(
-        hostname=str(document.get("hostname", "")),
+        hostname=_text(document.get("hostname", "")),
         files=tuple(_file(entry) for entry in _list(document, "write_files")),
         commands=tuple(_command(entry) for entry in _list(document, "runcmd")),
     )
@@ -71,19 +73,21 @@ def _list(document: dict[str, Any], name: str) -> list[Any]:
 def _file(entry: Any) -> File:
     if not isinstance(entry, dict) or "path" not in entry:
         raise Unreadable("an entry of write_files has no path")
-    path = PurePosixPath(str(entry["path"]))
-    if not path.is_absolute() or ".." in path.parts:
-        raise Unreadable(f"write_files: {path} is not an absolute path")
+    path = PurePosixPath(_text(entry["path"]))
+    if not path.is_absolute() or ".." in path.parts or path == PurePosixPath("/"):
+        raise Unreadable(f"write_files: {path} is not an absolute path of a file")
     try:
-        mode = int(str(entry.get("permissions", "0644")), 8)
-        content = _decoded(entry.get("content", ""), str(entry.get("encoding", "text/plain")))
+        mode = int(_text(entry.get("permissions", "0644")), 8)
+        if mode & ~_MODES:
+            raise ValueError(f"{mode:o} are no permissions")
+        content = _decoded(entry.get("content", ""), _text(entry.get("encoding", "text/plain")))
     except (ValueError, OSError, EOFError, zlib.error, binascii.Error) as error:
         raise Unreadable(f"write_files: {path}: {error}") from error
     return File(path, content, mode, append=bool(entry.get("append")))
 
 
 def _decoded(content: Any, encoding: str) -> bytes:
-    data = content if isinstance(content, bytes) else str(content).encode()
+    data = content if isinstance(content, bytes) else _text(content).encode()
     steps = {
         "gz": ("gzip",),
         "gzip": ("gzip",),
@@ -98,10 +102,16 @@ def _decoded(content: Any, encoding: str) -> bytes:
     if steps is None:
         raise ValueError(f"unknown encoding {encoding}")
     for step in steps:
-        data = base64.b64decode(data, validate=True) if step == "base64" else gzip.decompress(data)
-    if len(data) > _LARGEST_FILE:
-        raise ValueError("the file is too large")
+        data = base64.b64decode(data, validate=True) if step == "base64" else _unpacked(data)
     return data
+
+
+def _unpacked(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+        content = packed.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise ValueError("the file is too large")
+    return content
 
 
 def _command(entry: Any) -> tuple[str, ...]:
@@ -109,4 +119,14 @@ def _command(entry: Any) -> tuple[str, ...]:
         return ("/bin/sh", "-c", entry)
     if not isinstance(entry, list) or not entry:
         raise Unreadable("an entry of runcmd is neither text nor a list")
-    return tuple(str(part) for part in entry)
+    return tuple(_text(part) for part in entry)
+
+
+def _text(value: Any) -> str:
+    """A scalar as text. Nothing else is turned into text: a few aliases would make gigabytes of it."""
+    if isinstance(value, bytes) or not isinstance(value, str | int | float):
+        raise Unreadable(f"a {type(value).__name__} stands where text belongs")
+    text = str(value)
+    if "\0" in text:
+        raise Unreadable("a text holds a zero character")
+    return text

@@ -47,6 +47,12 @@ def test_commands_keep_their_words() -> None:
         ("#cloud-config\nwrite_files: [{path: /x, encoding: b64, content: '!'}]\n", "/x"),
         ("#cloud-config\nwrite_files: [{path: /x, encoding: gz+b64, content: aGVsbG8=}]\n", "/x"),
         ("#cloud-config\nwrite_files: [{path: /x, permissions: rw}]\n", "/x"),
+        ("#cloud-config\nwrite_files: [{path: /x, permissions: '77777777'}]\n", "are no permissions"),
+        ("#cloud-config\nwrite_files: [{path: /, content: x}]\n", "is not an absolute path"),
+        ('#cloud-config\nwrite_files: [{path: "/x\\0y", content: x}]\n', "zero character"),
+        ('#cloud-config\nruncmd: [[/bin/bash, "\\0"]]\n', "zero character"),
+        ("#cloud-config\na: &a [x, x]\nruncmd: [[*a, *a]]\n", "a list stands where text belongs"),
+        ("#cloud-config\nruncmd: " + "[" * 20_000, "is no YAML"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_reason(text: str, reason: str) -> None:

@@ -36,7 +36,7 @@ from dns_pdm.powerdns import PowerDns
 from dns_pdm.settings import Settings
 from tests.conftest import BusOf
 from tests.integration.dns_pdm.conftest import NS, POOL, ServerIn, pasted, registry_zone, where
-from tests.integration.dns_pdm.said import applied, requested
+from tests.unit.dns_pdm.said import applied, requested
 
 DEMO = About(sovereign="demo_omani_works", owner="acme", life=1, run=1)
 F = TypeVar("F", bound=Fact)

@@ -169,9 +169,10 @@ async def _ask_child(asking: Asking, server: Server, expected: _Expected) -> _Ch
     soa, ns, dnskey = await asking.ask_all(server, expected.zone, ("SOA", "NS", "DNSKEY"))
     if soa is None or ns is None or dnskey is None:
         return _Child(_child_says(str(server), "silent", f"no answer within {ASK_WITHIN_S:g} s"))
-    if soa.rcode() != dns.rcode.NOERROR or not soa.flags & dns.flags.AA:
-        authority = "" if soa.flags & dns.flags.AA else " without authority"
-        return _Child(_child_says(str(server), "lame", f"answers {dns.rcode.to_text(soa.rcode())}{authority}"))
+    if soa.rcode() != dns.rcode.NOERROR:
+        return _Child(_child_says(str(server), "lame", f"answers {dns.rcode.to_text(soa.rcode())}"))
+    if not soa.flags & dns.flags.AA:
+        return _Child(_child_says(str(server), "lame", "does not answer with authority for the zone"))
     soa_set = record_set(soa, expected.zone, dns.rdatatype.SOA)
     ns_set = record_set(ns, expected.zone, dns.rdatatype.NS)
     if soa_set is None:

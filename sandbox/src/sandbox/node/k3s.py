@@ -20,6 +20,7 @@ import yaml
 
 from sandbox.hetzner.machines import Directory
 from sandbox.node.ports import Cluster, Clusters, Document
+from sandbox.node.relay import Relay
 from sandbox.node.server import Server
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ class Sovereign:
     """The cluster of one Sovereign."""
 
     cluster: Cluster
+    address: str
+    """Where the API really listens: the server that began the cluster."""
+
     token: str
     options: dict[str, Any]
     """Of the server that began it."""
@@ -45,6 +49,7 @@ class Sovereign:
     """Server id to node name."""
 
     control_planes: set[int] = field(default_factory=set)
+    relays: dict[int, Relay] = field(default_factory=dict)
 
 
 class Refusal(Exception):
@@ -79,6 +84,13 @@ class K3s:
         server.active.add(unit)
         return True
 
+    def power_off(self, server: Server) -> None:
+        """Its API server is silent."""
+        if (sovereign := self._sovereigns.get(server.sovereign)) and (
+            relay := sovereign.relays.pop(server.machine.id, None)
+        ):
+            relay.close()
+
     async def leave(self, server: Server) -> None:
         """The server is gone; the cluster goes with its last server."""
         sovereign = self._sovereigns.get(server.sovereign)
@@ -93,7 +105,9 @@ class K3s:
     async def stop(self) -> None:
         """Stop every cluster."""
         while self._sovereigns:
-            (_, name), _ = self._sovereigns.popitem()
+            (_, name), sovereign = self._sovereigns.popitem()
+            for relay in sovereign.relays.values():
+                relay.close()
             await self._clusters.remove(name)
 
     async def _run(self, server: Server, unit: str) -> None:
@@ -117,6 +131,7 @@ class K3s:
         await sovereign.cluster.listen(server.machine.public_ipv4)
         if unit == SERVER_UNIT:
             sovereign.control_planes.add(server.machine.id)
+            await _serve_api(sovereign, server)
             await asyncio.to_thread(_write_server_files, server, sovereign.cluster.kubeconfig_ca())
 
     async def _begin(self, server: Server, config: dict[str, Any], token: str) -> Sovereign:
@@ -127,7 +142,7 @@ class K3s:
         except OSError as error:
             await self._clusters.remove(server.sovereign[1])
             raise Refusal(f"failed to listen on {address}: {error}") from error
-        sovereign = Sovereign(cluster, token, config)
+        sovereign = Sovereign(cluster, address, token, config)
         self._sovereigns[server.sovereign] = sovereign
         await cluster.apply(_what_k3s_brings(config))
         return sovereign
@@ -143,6 +158,19 @@ class K3s:
         if address is None:
             raise Refusal(f"failed to get CA certs: Get {url}/cacerts: no route to host")
         await _demand_answer(address, host, sovereign.cluster.kubeconfig_ca())
+
+
+async def _serve_api(sovereign: Sovereign, server: Server) -> None:
+    """The API answers at this control plane too."""
+    address = server.machine.public_ipv4
+    if address == sovereign.address or server.machine.id in sovereign.relays:
+        return
+    relay = Relay(sovereign.address, _API_PORT)
+    try:
+        await relay.open(address)
+    except OSError as error:
+        raise Refusal(f"failed to listen on {address}: {error}") from error
+    sovereign.relays[server.machine.id] = relay
 
 
 async def _demand_answer(address: str, name: str, ca: str) -> None:

@@ -82,6 +82,7 @@ class SimulatedMachines:
         server.gone.set()
         self.switchboard.disconnect(server)
         server.active.clear()
+        self._k3s.power_off(server)
         if running := self._running.pop(server_id, None):
             await asyncio.wait({running})
 

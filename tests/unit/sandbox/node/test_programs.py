@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -73,8 +73,10 @@ class Computer:
 
 
 @pytest.fixture
-def computer(tmp_path: pathlib.Path) -> Computer:
-    return Computer(tmp_path)
+async def computer(tmp_path: pathlib.Path) -> AsyncIterator[Computer]:
+    computer = Computer(tmp_path)
+    yield computer
+    await computer.k3s.stop()
 
 
 @pytest.fixture

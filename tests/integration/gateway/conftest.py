@@ -70,13 +70,6 @@ class Edge:
             journal = self._sayers[service].journal
             await journal.append([fact], about, cause=story.CAUSE, after=await journal.fold(about.sovereign))
 
-    async def answering(self, stack: contextlib.AsyncExitStack, *answers: Answering) -> None:
-        """Stand in for whoever answers these questions."""
-        for service in {item.question.service for item in answers}:
-            bus = await self.bus_of(service)
-            micro = await serve(bus.connection, service, [item for item in answers if item.question.service == service])
-            stack.push_async_callback(micro.stop)
-
     def bearer(self, token: str = TOKEN) -> dict[str, str]:
         return {"Authorization": f"Bearer {token}"}
 
@@ -93,6 +86,10 @@ class Edge:
         headers = {**self.bearer(token), **more.pop("headers", {})}
         async with self.http.ws_connect(f"{self.url}/ws", headers=headers, **more) as socket:
             yield socket
+
+
+EdgeOf = Callable[..., Awaitable[Edge]]
+StandIn = Callable[..., Awaitable[None]]
 
 
 async def until(socket: aiohttp.ClientWebSocketResponse, kind: str, *, within_s: float = 10) -> list[dict[str, Any]]:
@@ -130,7 +127,7 @@ async def sse(
 
 
 @pytest.fixture
-async def edge_of(tmp_path: pathlib.Path, bus_of: BusOf) -> AsyncIterator[Callable[..., Awaitable[Edge]]]:
+async def edge_of(tmp_path: pathlib.Path, bus_of: BusOf) -> AsyncIterator[EdgeOf]:
     """Start gateways: ``edge = await edge_of()``; keywords are settings."""
     folder = tmp_path / "accounts"
     write_accounts(folder)
@@ -165,6 +162,21 @@ async def edge_of(tmp_path: pathlib.Path, bus_of: BusOf) -> AsyncIterator[Callab
         yield started
         for bus in buses:
             bus.stopping.set()
+
+
+@pytest.fixture
+async def stand_in(bus_of: BusOf) -> AsyncIterator[StandIn]:
+    """Stand in for whoever answers: ``await stand_in(answer(TOKEN, judge))``."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def answering(*answers: Answering) -> None:
+            for service in {item.question.service for item in answers}:
+                bus = await bus_of(service)
+                mine = [item for item in answers if item.question.service == service]
+                micro = await serve(bus.connection, service, mine)
+                stack.push_async_callback(micro.stop)
+
+        yield answering
 
 
 __all__ = ["OTHER", "TOKEN", "VIEWER", "Edge", "sse", "until"]

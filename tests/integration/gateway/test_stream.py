@@ -2,7 +2,7 @@ import asyncio
 import json
 
 from contracts.event import Fact
-from tests.integration.gateway.conftest import OTHER, Edge, sse, until
+from tests.integration.gateway.conftest import OTHER, Edge, EdgeOf, sse, until
 from tests.unit.gateway import story
 
 
@@ -10,7 +10,7 @@ async def said(edge: Edge, *facts: Fact) -> None:
     await edge.say(*facts)
 
 
-async def test_a_socket_gets_the_history_then_what_is_said_live_once_each_and_in_order(edge_of):
+async def test_a_socket_gets_the_history_then_what_is_said_live_once_each_and_in_order(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     facts = story.facts()
     await said(edge, *facts[:10])
@@ -26,7 +26,7 @@ async def test_a_socket_gets_the_history_then_what_is_said_live_once_each_and_in
     assert [m["event"]["type"] for m in past if m["type"] == "event"] == [f.type_name() for f in facts[:10]]
 
 
-async def test_events_said_while_many_viewers_join_reach_each_of_them_exactly_once(edge_of):
+async def test_events_said_while_many_viewers_join_reach_each_of_them_exactly_once(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     facts = story.facts()
     await said(edge, *facts[:5])
@@ -46,7 +46,9 @@ async def test_events_said_while_many_viewers_join_reach_each_of_them_exactly_on
     assert all(ids == seen[0] and len(set(ids)) == len(facts) for ids in seen)
 
 
-async def test_a_stream_of_server_sent_events_resumes_after_the_last_id_without_a_gap_or_a_repeat(edge_of):
+async def test_a_stream_of_server_sent_events_resumes_after_the_last_id_without_a_gap_or_a_repeat(
+    edge_of: EdgeOf,
+) -> None:
     edge = await edge_of()
     facts = story.facts()
     await said(edge, *facts[:8])
@@ -63,7 +65,7 @@ async def test_a_stream_of_server_sent_events_resumes_after_the_last_id_without_
     assert types == [f.type_name() for f in facts[:12]]
 
 
-async def test_a_resume_token_of_another_stream_or_of_the_future_is_refused_with_a_problem(edge_of):
+async def test_a_resume_token_of_another_stream_or_of_the_future_is_refused_with_a_problem(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     await said(edge, story.requested())
     path = f"/api/v1/sovereigns/{story.ID}/events"
@@ -72,7 +74,7 @@ async def test_a_resume_token_of_another_stream_or_of_the_future_is_refused_with
         assert (response.status, (await response.json())["code"]) == (409, "resume-unknown"), token
 
 
-async def test_a_heartbeat_tells_the_last_fact_and_which_services_are_alive(edge_of):
+async def test_a_heartbeat_tells_the_last_fact_and_which_services_are_alive(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     await said(edge, story.requested())
     async with edge.socket() as socket:
@@ -85,7 +87,7 @@ async def test_a_heartbeat_tells_the_last_fact_and_which_services_are_alive(edge
     assert beat["position"].endswith("-1")
 
 
-async def test_a_view_comes_with_the_subscription_and_again_when_something_is_said(edge_of):
+async def test_a_view_comes_with_the_subscription_and_again_when_something_is_said(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     await said(edge, story.requested())
     async with edge.socket() as socket:
@@ -99,7 +101,7 @@ async def test_a_view_comes_with_the_subscription_and_again_when_something_is_sa
     assert view["plan"]["add"] == 4
 
 
-async def test_the_state_at_an_earlier_sequence_is_what_was_seen_then(edge_of):
+async def test_the_state_at_an_earlier_sequence_is_what_was_seen_then(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     facts = story.facts()
     await said(edge, *facts)
@@ -109,7 +111,7 @@ async def test_the_state_at_an_earlier_sequence_is_what_was_seen_then(edge_of):
     assert then["sentence"] == "Reserving demo.omani.works."
 
 
-async def test_pages_of_events_have_a_limit_and_go_on_where_they_ended(edge_of):
+async def test_pages_of_events_have_a_limit_and_go_on_where_they_ended(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     facts = story.facts()
     await said(edge, *facts)
@@ -125,7 +127,7 @@ async def test_pages_of_events_have_a_limit_and_go_on_where_they_ended(edge_of):
         assert (await edge.get(path, params={"limit": limit})).status == 422
 
 
-async def test_another_organisation_sees_nothing_on_list_state_replay_and_socket(edge_of):
+async def test_another_organisation_sees_nothing_on_list_state_replay_and_socket(edge_of: EdgeOf) -> None:
     edge = await edge_of()
     await said(edge, story.requested())
     for path in ("", "/events", "/zone"):
@@ -139,7 +141,7 @@ async def test_another_organisation_sees_nothing_on_list_state_replay_and_socket
         assert [m["type"] for m in await until(socket, "live")] == ["subscribed", "live"]
 
 
-async def test_a_second_gateway_needs_nothing_from_the_first(edge_of):
+async def test_a_second_gateway_needs_nothing_from_the_first(edge_of: EdgeOf) -> None:
     one = await edge_of("gateway-1")
     two = await edge_of("gateway-2")
     await said(one, *story.facts()[:6])

@@ -1,0 +1,39 @@
+"""``catalyst``: everything the console can do, for a terminal. Exit codes: see ``catalyst.failing``."""
+
+import click
+
+from catalyst.commands import acting, asking, operating, watching
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="catalyst-cli", prog_name="catalyst")
+def main() -> None:
+    """Provision Sovereigns: ask, watch, act.
+
+    CATALYST_URL names the gateway, CATALYST_API_TOKEN or CATALYST_API_TOKEN_FILE who you are.
+    Exit codes: 0 done, 2 wrong usage, 3 not reachable, 4 refused, 5 the watched run ended badly.
+    """
+
+
+for command in (
+    asking.request,
+    asking.seal,
+    watching.watch,
+    watching.list_,
+    watching.show_,
+    watching.events,
+    watching.replay,
+    acting.cancel,
+    acting.retry,
+    acting.approve,
+    acting.reconcile,
+    acting.decommission,
+    operating.user,
+    operating.keys,
+    operating.doctor,
+):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

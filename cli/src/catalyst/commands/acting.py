@@ -1,0 +1,116 @@
+"""Commands on a Sovereign: ``cancel``, ``retry``, ``approve``, ``reconcile``, ``decommission``."""
+
+from typing import Any
+
+import click
+
+from catalyst.commands.asking import CLOUD_TOKEN, read_secret
+from catalyst.commands.session import json_option, on_the_edge, show, sovereign_argument
+from catalyst.commands.watching import follow
+from catalyst.edge import Edge
+from contracts.catalogue import TOFU
+from contracts.identity import fqdn_of
+
+token_option = click.option("--token-file", help="A cloud token, when ours is gone; - reads it from standard input.")
+watch_option = click.option("--watch", "watching", is_flag=True, help="Follow it until it ends.")
+
+
+@on_the_edge
+async def command(session: Edge, sovereign: str, name: str, body: dict[str, Any], token: str | None = None) -> Any:
+    """Ask, with a cloud token sealed on this machine when one is given."""
+    if token:
+        secret = await session.seal(token.encode(), reader=TOFU, purpose=CLOUD_TOKEN, bound_to=sovereign)
+        body = {**body, "secrets": [secret.model_dump(mode="json")]}
+    return await session.call("POST", f"/api/v1/sovereigns/{sovereign}/{name}", body)
+
+
+def _accepted(sovereign: str, what: str, reply: Any, *, as_json: bool) -> None:
+    show(reply, as_json=as_json, text=f"{fqdn_of(sovereign)}: {what} accepted (run {reply['run']}).")
+
+
+def _token(file: str | None) -> str | None:
+    return read_secret(file, "Hetzner Cloud API token") if file else None
+
+
+@click.command()
+@sovereign_argument
+@click.option("--reason", default="", help="Kept with the command.")
+@json_option
+def cancel(sovereign: str, *, reason: str, as_json: bool) -> None:
+    """Stop the run; what exists is kept for a retry or a decommission."""
+    _accepted(sovereign, "cancel", command(sovereign, "cancel", {"reason": reason}), as_json=as_json)
+
+
+@click.command()
+@sovereign_argument
+@click.option("--reason", default="", help="Kept with the command.")
+@token_option
+@watch_option
+@json_option
+def retry(sovereign: str, *, reason: str, token_file: str | None, watching: bool, as_json: bool) -> None:
+    """Go on from what exists."""
+    reply = command(sovereign, "retry", {"reason": reason}, _token(token_file))
+    _accepted(sovereign, "retry", reply, as_json=as_json)
+    if watching:
+        follow(sovereign, as_json=as_json, until="ready", quiet=False)
+
+
+@click.command()
+@sovereign_argument
+@click.option("--digest", help="The plan's digest; asked for when it is not given.")
+@json_option
+def approve(sovereign: str, *, digest: str | None, as_json: bool) -> None:
+    """Approve the plan that waits."""
+    wanted = digest or _waiting_plan(sovereign)
+    _accepted(sovereign, "approval", command(sovereign, "approve", {"plan_digest": wanted}), as_json=as_json)
+
+
+@on_the_edge
+async def _view(session: Edge, sovereign: str) -> Any:
+    return await session.call("GET", f"/api/v1/sovereigns/{sovereign}")
+
+
+def _waiting_plan(sovereign: str) -> str:
+    plan = _view(sovereign)["plan"]
+    if plan is None:
+        raise click.UsageError("there is no plan that waits")
+    click.echo(f"{plan['add']} to add, {plan['change']} to change, {plan['destroy']} to destroy")
+    for row in plan["changes"]:
+        click.echo(f"  {row['action']:<8} {row['address']} {row['reason']}")
+    click.confirm("Approve exactly this plan?", abort=True)
+    return str(plan["digest"])
+
+
+@click.command()
+@sovereign_argument
+@click.option("--release", default="", help="One HelmRelease; all when it is not given.")
+@json_option
+def reconcile(sovereign: str, *, release: str, as_json: bool) -> None:
+    """List the cluster anew and kick Flux (the runbook's rejoin)."""
+    _accepted(sovereign, "reconcile", command(sovereign, "reconcile", {"release": release}), as_json=as_json)
+
+
+@click.command()
+@sovereign_argument
+@click.option("--confirm", "typed", help="The domain name, typed again; asked for when it is not given.")
+@click.option("--restore-nameservers", is_flag=True, help="Put the registrar's former name servers back.")
+@token_option
+@watch_option
+@json_option
+def decommission(
+    sovereign: str,
+    *,
+    typed: str | None,
+    restore_nameservers: bool,
+    token_file: str | None,
+    watching: bool,
+    as_json: bool,
+) -> None:
+    """Take everything away: servers, network, disks, zone and name."""
+    fqdn = fqdn_of(sovereign)
+    confirmed = typed or click.prompt(f"Everything of {fqdn} will be lost. Type its name to confirm")
+    body = {"confirm": confirmed, "restore_nameservers": restore_nameservers}
+    reply = command(sovereign, "decommission", body, _token(token_file))
+    _accepted(sovereign, "decommission", reply, as_json=as_json)
+    if watching:
+        follow(sovereign, as_json=as_json, until="decommissioned", quiet=False)

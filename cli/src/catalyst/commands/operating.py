@@ -1,0 +1,119 @@
+"""For the operator of an installation: ``user``, ``keys``, ``doctor``. They work on files, not through the gateway."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from typing import get_args
+
+import click
+
+from bus.keys import init_keys, list_keys, rotate_seal_key
+from catalyst.accounts import AccountsFolder, login_url
+from catalyst.commands.session import json_option, settings, show
+from catalyst.stack.tools import CHECKOUT
+from contracts.account import AccountRole
+
+_ROLES = get_args(AccountRole)
+
+
+@click.group()
+def user() -> None:
+    """Local accounts of the gateway."""
+
+
+@user.command(name="add")
+@click.argument("name")
+@click.option("--owner", required=True, help="The organisation whose Sovereigns this person sees.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(_ROLES), default=("viewer",), show_default=True)
+@click.option("--no-password", is_flag=True, help="Logs in by link or token only.")
+def add(name: str, *, owner: str, roles: tuple[AccountRole, ...], no_password: bool) -> None:
+    """Make an account, or change it."""
+    password = "" if no_password else click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    folder = settings().accounts_dir
+    AccountsFolder(folder).put(name, owner=owner, roles=roles, password=password)
+    click.echo(f"{name} of {owner} ({', '.join(roles)}) in {folder}")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--label", default="", help="What it is for.")
+@click.option("--days", type=int, help="It ends after so many days.")
+def token(name: str, *, label: str, days: int | None) -> None:
+    """A new API token of an account, shown once."""
+    folder = _with(name)
+    click.echo(folder.token(name, label=label, lasts=timedelta(days=days) if days else None))
+
+
+@user.command()
+@click.argument("name")
+@click.option("--minutes", type=int, default=15, show_default=True, help="It ends after so many minutes.")
+def link(name: str, *, minutes: int) -> None:
+    """A link that logs an account in, once."""
+    click.echo(login_url(settings().url, _with(name).link(name, lasts=timedelta(minutes=minutes))))
+
+
+@user.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Lock an account out at once and delete its tokens."""
+    _with(name).disable(name)
+    click.echo(f"{name} is locked out")
+
+
+@user.command(name="list")
+@json_option
+def users(*, as_json: bool) -> None:
+    """Every account."""
+    rows = AccountsFolder(settings().accounts_dir).read().accounts
+    body = [row.model_dump(mode="json", exclude={"password"}) for row in rows]
+    lines = [
+        f"{row.name:<20} {row.owner:<20} {', '.join(row.roles)}{' (disabled)' if row.disabled else ''}" for row in rows
+    ]
+    show(body, as_json=as_json, text="\n".join(lines) or "No account yet: catalyst user add")
+
+
+def _with(name: str) -> AccountsFolder:
+    folder = AccountsFolder(settings().accounts_dir)
+    if all(row.name != name for row in folder.read().accounts):
+        raise click.UsageError(
+            f"no account {name!r} in {settings().accounts_dir}: catalyst user add {name} --owner ..."
+        )
+    return folder
+
+
+@click.group()
+def keys() -> None:
+    """The installation's keys: an NKey per NATS user, sealing keys per service."""
+
+
+@keys.command()
+def init() -> None:
+    """Make what is missing; never touches what exists."""
+    made = init_keys(settings().keys_dir)
+    click.echo("\n".join(made) or "Nothing was missing.")
+
+
+@keys.command()
+@click.argument("service")
+def rotate(service: str) -> None:
+    """A new sealing key for a service; the old ones go on opening."""
+    click.echo(rotate_seal_key(settings().keys_dir, service))
+
+
+@keys.command(name="list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """Every public key."""
+    rows = list_keys(settings().keys_dir)
+    body = [{"owner": row.owner, "kind": row.kind, "public": row.public} for row in rows]
+    show(body, as_json=as_json, text="\n".join(f"{row.owner:<14} {row.kind:<14} {row.public}" for row in rows))
+
+
+@click.command()
+def doctor() -> None:
+    """Which programs are there, from where, and how to get those that are not."""
+    script = CHECKOUT / "deploy" / "tools" / "tools.py"
+    if not script.exists():
+        click.echo("There is no checkout beside this installation: it needs no programs but its services'.")
+        return
+    sys.exit(subprocess.run([sys.executable, str(script), "doctor"], check=False).returncode)  # noqa: S603 - our own

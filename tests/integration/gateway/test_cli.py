@@ -1,0 +1,114 @@
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bus import answer
+from bus.seal import SealKeys
+from contracts.catalogue import KEYS, SUBMIT, TOFU, TOKEN
+from contracts.questions import Accepted, Asker, KeysReply, Nothing, Submit, Token, TokenReply
+from contracts.request import SealedSecret
+from tests.integration.gateway.conftest import TOKEN as API_TOKEN
+from tests.integration.gateway.conftest import Edge, EdgeOf, StandIn
+from tests.requests import CLOUD_TOKEN, SSH_KEY
+from tests.unit.gateway import story
+
+
+async def catalyst(edge: Edge, *arguments: str, stdin: str = "", token: str = API_TOKEN) -> tuple[int, str, str]:
+    """Run the command as a person does: its own process, the gateway by HTTP."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "catalyst",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "CATALYST_URL": edge.url, "CATALYST_API_TOKEN": token, "HOME": "/nonexistent"},
+    )
+    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 30)
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_a_request_is_sealed_on_the_way_and_its_answer_printed(
+    edge_of: EdgeOf, stand_in: StandIn, tmp_path: Path
+) -> None:
+    edge = await edge_of()
+    keys = SealKeys.generate(TOFU)
+    taken: list[dict[str, Any]] = []
+
+    async def tell_keys(_request: Nothing, _asker: Asker | None) -> KeysReply:
+        return KeysReply(service=TOFU, keys=keys.public())
+
+    async def judge(_request: Token, _asker: Asker | None) -> TokenReply:
+        return TokenReply(valid=True, can_write=True)
+
+    async def accept(request: Submit, asker: Asker | None) -> Accepted:
+        assert asker is not None
+        taken.append({**request.body, "asker": asker.actor})
+        return Accepted(sovereign=story.ID, life=1, run=1, event_id=story.CAUSE)
+
+    await stand_in(answer(KEYS[TOFU], tell_keys), answer(TOKEN, judge), answer(SUBMIT, accept))
+    key = tmp_path / "key.pub"
+    key.write_text(SSH_KEY)
+    flags = ("--fqdn", story.FQDN, "--organisation", "Omantel", "--email", "a@example.org", "--region", "fsn1")
+    code, out, err = await catalyst(
+        edge, "request", *flags, "--ssh-key", str(key), "--token-file", "-", stdin=CLOUD_TOKEN + "\n"
+    )
+    assert (code, err) == (0, "")
+    assert "run 1 accepted" in out
+    assert taken[0]["asker"] == "ada"
+    sent = json.dumps(taken[0])
+    assert CLOUD_TOKEN not in sent
+    secret = taken[0]["secrets"][0]
+    assert keys.open(SealedSecret.model_validate(secret), bound_to=story.ID) == CLOUD_TOKEN.encode()
+
+
+async def test_watch_prints_a_line_per_fact_and_ends_when_the_sovereign_is_handed_over(edge_of: EdgeOf) -> None:
+    edge = await edge_of()
+    facts = story.facts()
+    await edge.say(*facts)
+    code, out, err = await catalyst(edge, "watch", story.FQDN)
+    assert (code, err) == (0, "")
+    assert "hr.ready" in out
+    assert out.count("hr.ready") == len(story.KIT)
+    assert "Handed over" in out
+
+
+async def test_watch_as_json_gives_the_very_events_and_a_failed_run_its_own_exit_code(edge_of: EdgeOf) -> None:
+    edge = await edge_of()
+    await edge.say(story.requested(), story.failure())
+    code, out, err = await catalyst(edge, "watch", story.FQDN, "--json")
+    assert code == 5
+    assert [json.loads(row)["type"] for row in out.splitlines()] == ["sovereign.requested.v1", "sovereign.failed.v1"]
+    assert "Read & Write" in err
+
+
+async def test_show_events_and_replay_tell_the_same_story(edge_of: EdgeOf) -> None:
+    edge = await edge_of()
+    facts = story.facts()
+    await edge.say(*facts)
+    code, out, _ = await catalyst(edge, "show", story.FQDN)
+    assert (code, "Handed over" in out) == (0, True)
+    code, out, _ = await catalyst(edge, "events", story.FQDN, "--only", "tofu")
+    assert {json.loads(row)["event"]["type"].split(".")[0] for row in out.splitlines()} == {"tofu"}
+    code, out, _ = await catalyst(edge, "replay", story.FQDN, "--at", "1", "--json")
+    assert json.loads(out)["sentence"] == "Reserving demo.omani.works."
+
+
+async def test_errors_are_two_lines_with_what_to_do_and_codes_that_scripts_can_tell_apart(edge_of: EdgeOf) -> None:
+    edge = await edge_of()
+    code, _, err = await catalyst(edge, "show", "nothing.omani.works")
+    assert (code, len(err.splitlines())) == (4, 2)
+    assert "catalyst list" in err
+    code, _, err = await catalyst(edge, "list", token="wrong")
+    assert code == 4
+    assert "login-required" in err
+    lost = Edge("http://127.0.0.1:9", edge.bus_of, edge.http, edge.settings)
+    code, _, err = await catalyst(lost, "list")
+    assert code == 3
+    assert "CATALYST_URL" in err
+    code, _, _ = await catalyst(edge, "show", "not a name")
+    assert code == 2

@@ -1,0 +1,66 @@
+# The menu. `make` alone prints it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+TOOLS := $(PYTHON) deploy/tools/tools.py
+BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest -q
+SCENARIO ?= single
+# Tests and programs find the pinned tools through these variables.
+WITH_TOOLS = set -a && eval "$$($(TOOLS) env)" && set +a &&
+
+.PHONY: help
+help:  ## Show this menu
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup:  ## Make .venv and get the programs that the demo needs
+	@$(TOOLS) setup
+	@$(TOOLS) ensure
+
+.PHONY: setup-test
+setup-test: setup
+	@$(TOOLS) ensure test
+	@$(TOOLS) documents
+
+.PHONY: demo
+demo: setup  ## Provision a Sovereign in the sandbox; SCENARIO=list shows others
+	@$(BIN)/python -m catalyst.demo $(SCENARIO)
+
+.PHONY: doctor
+doctor:  ## Show each tool: wanted, found, from where, how to get it
+	@$(TOOLS) doctor
+
+.PHONY: test
+test: check test-unit test-integration test-system  ## Check and test everything that takes minutes
+
+.PHONY: check
+check: setup-test  ## Format, lint, types, imports, generated files
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy libs services cli sandbox tests deploy/tools
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: test-unit
+test-unit: setup-test  ## Handlers, decisions, contracts: no broker
+	@$(WITH_TOOLS) $(PYTEST) tests/unit tests/contracts
+
+.PHONY: test-integration
+test-integration: setup-test  ## The bus and each adapter on its real counterpart
+	@$(WITH_TOOLS) $(PYTEST) tests/integration
+
+.PHONY: test-system
+test-system: setup-test  ## Scenarios through real processes
+	@$(WITH_TOOLS) $(PYTEST) tests/system
+
+.PHONY: faults
+faults: setup-test  ## Whatever kills processes
+	@$(WITH_TOOLS) $(PYTEST) tests/faults
+
+.PHONY: bench
+bench: setup-test  ## Every figure of the project, against its goal
+	@for file in bench/[a-z]*.py; do grep -q '^if __name__' $$file && { $(BIN)/python $$file || exit 1; }; done
+
+.PHONY: clean
+clean:  ## Remove what runs and caches left behind
+	rm -rf .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

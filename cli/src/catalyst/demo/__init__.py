@@ -1,0 +1,1 @@
+"""Scenarios on the sandbox: each shows something, and checks its own outcome."""

@@ -1,0 +1,124 @@
+"""``python -m catalyst.demo [SCENARIO]``: start everything, play a scenario, show it, say what to try next."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+import sys
+import time
+from datetime import timedelta
+from typing import Final
+
+from rich.console import Console
+
+from bus.server import free_port
+from catalyst.accounts import AccountsFolder, login_url
+from catalyst.demo.play import OWNER, OutcomeWrong, Play, playing, shown
+from catalyst.demo.scenarios import SCENARIOS, Scenario
+from catalyst.screen import Screen, summary
+from catalyst.stack.processes import DidNotStart
+from catalyst.stack.stack import Options, Stack
+from catalyst.stack.tools import CHECKOUT, NoCheckout
+from contracts.account import AccountRole
+from contracts.identity import fqdn_of
+
+CONSOLE_PORT = 8080
+_USER = "demo"
+_ROLES: Final[tuple[AccountRole, ...]] = ("viewer", "operator", "approver", "admin")
+
+
+def main() -> None:
+    """Play the scenario named on the command line (``single`` without one); exit 1 with the reason when it fails."""
+    name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] else "single"
+    if name in {"list", "-h", "--help"}:
+        print("make demo SCENARIO=<name> plays one of these on the sandbox (nothing costs anything):\n")
+        for scenario in SCENARIOS.values():
+            print(f"  {scenario.name:16} {scenario.shows}")
+        return
+    if name not in SCENARIOS:
+        sys.exit(f"there is no scenario {name!r}; make demo SCENARIO=list shows them")
+    try:
+        asyncio.run(demonstrate(SCENARIOS[name]))
+    except (DidNotStart, NoCheckout, OutcomeWrong, RuntimeError) as error:
+        sys.exit(f"\nthe demo failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def demonstrate(scenario: Scenario) -> None:
+    """Start, play, sum up; on a terminal stay until Ctrl-C."""
+    console = Console(highlight=False, soft_wrap=True)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim] {text}" if "\n" not in text else text, markup=True)
+
+    directory = CHECKOUT / ".run" / "demo"
+    shutil.rmtree(directory, ignore_errors=True)
+    options = Options(directory, console_port=_console_port(), overrides=scenario.overrides)
+    console.print(
+        "Catalyst Zero demo: cloud, servers and clusters are [bold]simulated[/bold] by the sandbox; the rest is real."
+    )
+    async with Stack(options, tell=tell) as stack:
+        link = _login_link(stack)
+        console.print(f"\nWatch it in the browser: {link}\n[dim](the link logs in once)[/dim]\n")
+        with Screen(console, f"{scenario.label}_omani_works", title=scenario.shows) as screen:
+            async with playing(stack, tell, screen) as play:
+                await scenario.play(play)
+                await _sum_up(play, console, time.monotonic() - began)
+        if sys.stdout.isatty():
+            await _stay(console)
+
+
+def _console_port() -> int:
+    """8080, or a free one when somebody else has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", CONSOLE_PORT))
+        except OSError:
+            return free_port()
+    return CONSOLE_PORT
+
+
+def _login_link(stack: Stack) -> str:
+    folder = AccountsFolder(stack.accounts_dir)
+    folder.put(_USER, owner=OWNER, roles=_ROLES)
+    return login_url(stack.console_url, folder.link(_USER, lasts=timedelta(hours=1)))
+
+
+async def _sum_up(play: Play, console: Console, seconds: float) -> None:
+    """Durations, calls, events, cost, and what to try next."""
+    from contracts.progress import view_of  # noqa: PLC0415 - only the summary needs the fold
+
+    console.print()
+    for sovereign in dict.fromkeys(play.requested):
+        history = await play.history(sovereign)
+        view = view_of(sovereign, ((item.sequence, item.event) for item in history.recorded))
+        for line in summary(view):
+            console.print(line)
+    console.print(f"The whole took {seconds:.0f} s.\n")
+    first = play.requested[0]
+    key = shown(play.stack.nats.keys / "cli.nk")
+    nats = f"nats --server {play.stack.nats.url} --nkey {key} --inbox-prefix _INBOX_cli"
+    console.print("Try next:")
+    console.print(f"  {nats} sub 'hr.ready.>'")
+    console.print(f"  {nats} sub '*.*.{first}'")
+    console.print(f"  .venv/bin/catalyst watch {fqdn_of(first)}")
+    console.print(f"  .venv/bin/catalyst decommission {fqdn_of(first)}")
+
+
+async def _stay(console: Console) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    console.print("\nEverything stays up until Ctrl-C.")
+    with contextlib.suppress(asyncio.CancelledError):
+        await stop.wait()
+    console.print("Stopping.")
+
+
+if __name__ == "__main__":
+    main()

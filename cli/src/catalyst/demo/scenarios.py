@@ -170,7 +170,10 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario("ha", "three control planes and two workers", ha, "ha"),
         Scenario(
-            "read-only-token", "a token without write scope is refused before anything is created", read_only_token
+            "read-only-token",
+            "a token without write scope is refused before anything is created",
+            read_only_token,
+            "readonly",
         ),
         Scenario(
             "crash", "every service is killed while it works; the run still ends ready", crash, "crash", disturbs=True

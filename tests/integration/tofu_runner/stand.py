@@ -129,6 +129,17 @@ class Stand:
         withdrawn = await self.say(self.dns, DnsWithdrawn(), run)
         await handlers.destroy(withdrawn, await self.history(), world=world or self.world())
 
+    async def secrets_kept(self) -> set[str]:
+        """Names of the secrets of this life that tofu-runner could still open."""
+        kept = set()
+        for name in ("cloud-token", "zone-credential", "node-secrets", "state-key"):
+            try:
+                await self.runner.vault.open(SOVEREIGN, 1, name)
+            except KeyError:
+                continue
+            kept.add(name)
+        return kept
+
     def alive(self) -> dict[str, int]:
         """Resources that the simulated cloud has, by kind."""
         resources = self.cloud.simulation.ledger.totals()["resources"]
@@ -136,6 +147,12 @@ class Stand:
 
     def created(self) -> dict[str, int]:
         return {k: row["created"] for k, row in self.cloud.simulation.ledger.totals()["resources"].items()}
+
+    def mutations(self) -> int:
+        """Changes that the cloud took, the token's probe aside."""
+        lines = self.cloud.simulation.ledger.lines()
+        done = [line for line in lines if line.get("status") in {200, 201, 204}]
+        return sum(not line.get("call", "GET").startswith("GET") for line in done)
 
     def calls(self) -> Counter[str]:
         """How often each operation was called."""

@@ -269,6 +269,7 @@ async def bench(
         lease=lease,
         mutations=mutations,
         timeout_s=settings.cloud_timeout_s,
+        patience_s=settings.throttle_patience_s,
         clock=time.perf_counter,
     )
     stop = world.working[about.sovereign] = Stop()

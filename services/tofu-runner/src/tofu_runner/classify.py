@@ -31,6 +31,7 @@ _SAME: dict[str, str] = {
     "server_not_attached_to_network": "conflict",
     "load_balancer_not_attached_to_network": "conflict",
     "lease_lost": "lease-lost",
+    "throttled": "rate_limit_exceeded",
 }
 """Codes that mean to the operator what another one means."""
 
@@ -40,6 +41,7 @@ TRANSIENT = frozenset(
     {
         "conflict", "locked", "maintenance", "unavailable", "timeout", "bad_gateway", "server_error", "service_error",
         "uniqueness_error", "resource_in_use", "not_found",
+        "tofu-crashed",
     }
 )  # fmt: skip
 """Worth another try in the same run, after an inventory, a bounded number of times."""

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PASSED_BACK = ("Content-Type", "Link", "X-Correlation-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _MAX_REQUEST = 1024 * 1024
+TOO_MANY = 429
 
 
 @dataclass
@@ -63,6 +65,7 @@ class PassThrough:
         lease: Held,
         mutations: Mutations,
         timeout_s: float,
+        patience_s: float,
         clock: Callable[[], float],
     ) -> None:
         self._session = session
@@ -72,6 +75,7 @@ class PassThrough:
         self._lease = lease
         self._mutations = mutations
         self._timeout = ClientTimeout(total=timeout_s)
+        self._patience_s = patience_s
         self._clock = clock
         self.account = Account()
         self.own_s = 0.0
@@ -114,22 +118,43 @@ class PassThrough:
                 headers[name] = request.headers[name]
         url = URL(f"{self._endpoint}/{request.rel_url.raw_path_qs.removeprefix('/v1/')}", encoded=True)
         sent = self._clock()
-        try:
-            async with self._session.request(
-                request.method, url, data=body or None, headers=headers, timeout=self._timeout, allow_redirects=False
-            ) as reply:
-                answer = await reply.read()
-                passed = {name: reply.headers[name] for name in _PASSED_BACK if name in reply.headers}
-                status = reply.status
-        except (ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
-            return self._no_answer(request, type(error).__name__)
+        waited = 0.0
+        while True:
+            try:
+                async with self._session.request(
+                    request.method,
+                    url,
+                    data=body or None,
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                ) as reply:
+                    answer = await reply.read()
+                    passed = {name: reply.headers[name] for name in _PASSED_BACK if name in reply.headers}
+                    status = reply.status
+            except (ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+                return self._no_answer(request, type(error).__name__)
+            self.account.read_budget(passed)
+            if status != TOO_MANY:
+                break
+            # Nothing was done, so the same call may go again; jittered, for every run of the project waits here.
+            pause = 1.0 + random.random()  # noqa: S311 - jitter, no secret
+            waited += pause
+            if waited > self._patience_s or not self._lease.sure:
+                return self._throttled(request)
+            await asyncio.sleep(pause)
         back = self._clock()
-        self.account.read_budget(passed)
         response = web.Response(status=status, body=answer, headers=passed)
         if status >= 400:  # noqa: PLR2004 - where errors begin
             self._note_refusal(request, answer)
         self.own_s += (sent - begun) + (self._clock() - back)
         return response
+
+    def _throttled(self, request: web.Request) -> web.Response:
+        """The project's budget is used up. With a code that the SDK does not repeat: the run lets go and waits."""
+        message = "the project's call budget is used up"
+        self._refusal(f"{request.method} {request.rel_url.path}", "rate_limit_exceeded", message)
+        return _problem(403, "throttled", message)
 
     def _no_answer(self, request: web.Request, kind: str) -> web.Response:
         """The cloud did not answer. A read may be repeated; of a change the inventory tells what became."""

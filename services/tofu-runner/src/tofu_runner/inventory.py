@@ -10,11 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hcloud import APIException, Client
+from hcloud.actions import ActionException
 from requests import RequestException
 
 OWNER_LABEL = "catalyst-zero/sovereign"
 _APPLICATION = "catalyst-zero"
 _TIMEOUT_S = (10.0, 60.0)
+
+_PARTS = {
+    "hcloud_load_balancer": "load_balancers",
+    "hcloud_server": "servers",
+    "hcloud_volume": "volumes",
+    "hcloud_firewall": "firewalls",
+    "hcloud_placement_group": "placement_groups",
+    "hcloud_ssh_key": "ssh_keys",
+    "hcloud_network": "networks",
+}
+"""Where the SDK has them; in the order in which they can go: each once those before it are gone."""
+REMOVAL_ORDER = tuple(_PARTS)
 
 T = TypeVar("T")
 
@@ -86,7 +99,7 @@ class Cloud:
         return await self._look("read prices", lambda: self._prices(location, server_types, balancer_type))
 
     async def remove(self, found: Found) -> None:
-        """Take away one resource that the cluster made itself; absent is fine."""
+        """Take away one resource; absent is fine."""
         await self._look(f"remove {found.kind} {found.cloud_id}", lambda: self._remove(found))
 
     async def _look(self, what: str, look: Callable[[], T]) -> T:
@@ -145,17 +158,17 @@ class Cloud:
         return Prices(monthly)
 
     def _remove(self, found: Found) -> None:
-        client = self._client
+        part = getattr(self._client, _PARTS[found.kind])
         try:
-            if found.kind == "hcloud_load_balancer":
-                client.load_balancers.delete(client.load_balancers.get_by_id(found.cloud_id))
-            elif found.kind == "hcloud_volume":
-                volume = client.volumes.get_by_id(found.cloud_id)
-                if volume.server is not None:
-                    volume.detach().wait_until_finished()
-                client.volumes.delete(volume)
-            else:
-                raise ValueError(f"a {found.kind} is never made by a cluster")
+            resource = part.get_by_id(found.cloud_id)
+            if found.kind == "hcloud_volume" and resource.server is not None:
+                resource.detach().wait_until_finished()
+            action = part.delete(resource)
+            # Most kinds answer with nothing, or with True; a server's deletion is an action.
+            if hasattr(action, "wait_until_finished"):
+                action.wait_until_finished()
+        except ActionException as error:
+            raise CloudRefused("action_failed", str(error), what=f"remove {found.kind} {found.cloud_id}") from None
         except APIException as error:
             if error.code != "not_found":
                 raise

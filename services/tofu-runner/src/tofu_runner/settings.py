@@ -60,6 +60,8 @@ class Settings(BusSettings):
     """Seconds until a run that found no capacity tries again."""
     capacity_waits: int = Field(default=24, ge=0)
     """How often; then the run fails and says so."""
+    throttle_patience_s: float = Field(default=20.0, ge=0)
+    """Seconds that a call waits for the project's budget before the run lets go of everything."""
     throttle_wait_s: float = Field(default=120.0, gt=0)
     """Seconds until a throttled run goes on, where the cloud does not say when its budget is whole."""
     throttle_waits: int = Field(default=24, ge=0)

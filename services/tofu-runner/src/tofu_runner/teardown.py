@@ -15,7 +15,7 @@ from contracts.request import Shape
 from contracts.tofu import Gone, TofuDestroyed, TofuFailed, TofuStarted
 from tofu_runner import classify, standing
 from tofu_runner.bench import Bench, Failed, World, bench
-from tofu_runner.inventory import CloudRefused, Found, Inventory
+from tofu_runner.inventory import REMOVAL_ORDER, CloudRefused, Found, Inventory
 from tofu_runner.keep import SecretGone
 from tofu_runner.plan import plan_of
 from tofu_runner.progress import Tally
@@ -26,16 +26,6 @@ from tofu_runner.variables import servers_of, variables_file, variables_of
 log = logging.getLogger(__name__)
 
 ATTEMPTED = "destroy the cloud resources"
-_ORDER = (
-    "hcloud_load_balancer",
-    "hcloud_server",
-    "hcloud_volume",
-    "hcloud_firewall",
-    "hcloud_placement_group",
-    "hcloud_ssh_key",
-    "hcloud_network",
-)
-"""Each can go once those before it are gone."""
 
 
 async def destroy_all(world: World, about: About, history: History, chain: Chain, lease: Lease) -> None:
@@ -144,7 +134,7 @@ async def _inventory(work: Bench) -> Inventory:
 
 
 async def _remove(work: Bench, found: list[Found], gone: dict[str, Gone]) -> None:
-    for resource in sorted(found, key=lambda item: _ORDER.index(item.kind)):
+    for resource in sorted(found, key=lambda item: REMOVAL_ORDER.index(item.kind)):
         work.check()
         try:
             await work.cloud.remove(resource)

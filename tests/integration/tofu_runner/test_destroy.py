@@ -1,0 +1,111 @@
+"""Decommission: from every state it ends with an empty cloud, and says what is gone."""
+
+from datetime import UTC, datetime
+
+from bus import Fired, Wake
+from contracts.dns import DnsWithdrawn
+from contracts.sovereign import SovereignDecommissionRequested, SovereignHandedOver
+from contracts.tofu import TofuDestroyed, TofuFailed
+from tests.integration.tofu_runner.stand import SOVEREIGN, Stand, shape
+from tofu_runner import handlers
+
+
+async def test_a_decommission_leaves_nothing_and_names_what_is_gone(here: Stand) -> None:
+    await here.provision(await here.request())
+    await here.decommission()
+    history = await here.history()
+    assert history.data(TofuFailed) is None, history.data(TofuFailed)
+    destroyed = history.data(TofuDestroyed)
+    assert destroyed is not None
+    assert here.alive() == {}
+    assert {gone.kind for gone in destroyed.gone} >= {"hcloud_server", "hcloud_network", "hcloud_load_balancer"}
+    assert all(gone.cloud_id for gone in destroyed.gone)
+    assert destroyed.left == ()
+    assert await here.secrets_kept() == {"state-key"}
+
+
+async def test_a_decommission_with_the_state_lost_finds_everything_by_its_label(here: Stand) -> None:
+    await here.provision(await here.request())
+    bucket = here.runner.kv("tofu")
+    for key in await bucket.keys(f"{SOVEREIGN}.1.>"):
+        if not key.endswith("mutations"):
+            await bucket.delete(key)
+    await here.decommission()
+    assert (await here.history()).data(TofuDestroyed) is not None
+    assert here.alive() == {}
+
+
+async def test_a_life_that_never_touched_the_cloud_is_gone_at_once_without_a_token(here: Stand) -> None:
+    await here.request()
+    await here.runner.vault.erase(SOVEREIGN, 1, "cloud-token")
+    await here.decommission()
+    assert (await here.history()).data(TofuDestroyed) == TofuDestroyed()
+    assert sum(here.calls().values()) == 0
+
+
+async def test_a_decommission_after_hand_over_needs_the_token_again_and_then_works(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    handed = await here.say(here.intake, SovereignHandedOver())
+    await handlers.forget(handed, await here.history(), world=here.world())
+    assert await here.secrets_kept() == {"state-key"}
+    await here.decommission()
+    failed = (await here.history()).data(TofuFailed)
+    assert failed is not None
+    assert failed.trouble.code == "credential-required"
+
+    await here.put_secret(here.intake, "cloud-token", here.token.encode())
+    await here.decommission()
+    assert (await here.history()).data(TofuDestroyed) is not None
+    assert here.alive() == {}
+
+
+async def test_what_the_cluster_made_itself_goes_too_and_what_is_protected_is_named_and_left(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    cloud = here.world()
+    async with cloud.session.get(
+        f"{here.cloud.endpoint}/networks", headers={"Authorization": f"Bearer {here.token}"}
+    ) as reply:
+        network = (await reply.json())["networks"][0]["id"]
+    headers = {"Authorization": f"Bearer {here.token}"}
+    balancer = {"name": "made-by-ccm", "load_balancer_type": "lb11", "location": "fsn1", "network": network}
+    async with cloud.session.post(f"{here.cloud.endpoint}/load_balancers", json=balancer, headers=headers) as reply:
+        assert reply.status == 201
+    await here.decommission()
+    history = await here.history()
+    destroyed = history.data(TofuDestroyed)
+    assert destroyed is not None, history.data(TofuFailed)
+    assert "hcloud_load_balancer made-by-ccm" in {gone.address for gone in destroyed.gone}
+    assert here.alive() == {}
+
+
+async def test_without_a_withdrawal_the_deadline_destroys(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    asked = await here.say(here.intake, SovereignDecommissionRequested())
+    (wake,) = await handlers.expect_withdrawal(asked, await here.history(), world=here.world())
+    fired = _fired(here, wake)
+    await handlers.destroy_anyway(fired, await here.history(), world=here.world())
+    assert (await here.history()).data(TofuDestroyed) is not None
+    await handlers.destroy_anyway(fired, await here.history(), world=here.world())
+    assert here.alive() == {}
+
+
+async def test_after_a_withdrawal_the_deadline_does_nothing(here: Stand) -> None:
+    await here.request()
+    asked = await here.say(here.intake, SovereignDecommissionRequested())
+    (wake,) = await handlers.expect_withdrawal(asked, await here.history(), world=here.world())
+    await here.say(here.dns, DnsWithdrawn())
+    await handlers.destroy_anyway(_fired(here, wake), await here.history(), world=here.world())
+    assert (await here.history()).data(TofuDestroyed) is None
+
+
+def _fired(here: Stand, wake: object) -> Fired:
+    assert isinstance(wake, Wake)
+    return Fired(timer=wake.timer.name, about=here.about(), key=wake.key, due=datetime.now(UTC))
+
+
+async def test_a_withdrawal_without_a_decommission_destroys_nothing(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    before = here.alive()
+    withdrawn = await here.say(here.dns, DnsWithdrawn())
+    await handlers.destroy(withdrawn, await here.history(), world=here.world())
+    assert here.alive() == before

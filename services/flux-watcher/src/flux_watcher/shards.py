@@ -25,6 +25,7 @@ from contracts.sovereign import (
 )
 from contracts.tofu import TofuApplied
 from flux_watcher.charge import Charge, charge_of
+from flux_watcher.waiting import event_or, still_wanted
 from flux_watcher.watch import Ports, Watch
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Shards:
 
     async def _follow(self, after: int) -> None:
         async for heard in self.feed(after):
+            still_wanted()
             domain, name, sovereign = heard.subject.split(".", 2)
             fact = f"{domain}.{name}"
             if fact in CHANGES:
@@ -134,6 +136,7 @@ class Shards:
     async def _share(self, group: asyncio.TaskGroup) -> None:
         before: list[str] = []
         while True:
+            still_wanted()
             self._wake.clear()
             replicas = await self.presence.replicas() or [self.presence.me]
             if replicas != before:
@@ -147,10 +150,7 @@ class Shards:
                 self._anew.discard(sovereign)
                 if sovereign in self.running:
                     self.running[sovereign].watch.list_anew()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self.look_s)
-            except TimeoutError:
-                continue
+            await event_or(self._wake, self.look_s)
 
     async def _settle(self, group: asyncio.TaskGroup, sovereign: str, *, mine: bool) -> None:
         """Begin, end or change the watch of one Sovereign."""

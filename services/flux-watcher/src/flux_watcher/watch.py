@@ -30,6 +30,7 @@ from flux_watcher.objects import EVIDENCE_KINDS, FLUX_KINDS, LISTED_KINDS, Kind,
 from flux_watcher.probe import trouble_of
 from flux_watcher.reflector import Pace, Reflector
 from flux_watcher.state import Picture, Wanted
+from flux_watcher.waiting import event_or, still_wanted
 
 log = logging.getLogger(__name__)
 
@@ -219,11 +220,7 @@ class Watch:
             for kind in (*LISTED_KINDS, *evidence):
                 await self._look_at(cluster, kind)
             self._list_now.clear()
-            with_timeout = rhythm.calm_s if calm else rhythm.busy_s
-            try:
-                await asyncio.wait_for(self._list_now.wait(), with_timeout)
-            except TimeoutError:
-                continue
+            await event_or(self._list_now, rhythm.calm_s if calm else rhythm.busy_s)
 
     async def _look_at(self, cluster: Cluster, kind: Kind) -> None:
         reader = Reflector(kind, cluster, self, self.ports.rhythm.pace, lists=self.ports.lists)
@@ -237,16 +234,14 @@ class Watch:
     async def _speak(self) -> None:
         """Say what is due whenever something changed, or when the time for it has come."""
         while True:
+            still_wanted()
             self._changed.clear()
             now = self.ports.now()
             step = self.course.due(now)
             if await self.say(*step.facts):
                 continue
             pause = None if step.again_at is None else max((step.again_at - now).total_seconds(), 0.01)
-            try:
-                await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                continue
+            await event_or(self._changed, pause)
 
     async def say(self, *facts: Fact) -> bool:
         """Append those that were not said yet; whether any was."""
@@ -262,6 +257,7 @@ class Watch:
         """Append one fact, however long the bus takes; a message that looks like a secret is withheld."""
         about, pause = self.charge.about, 0.2
         while True:
+            still_wanted()
             try:
                 nothing = History(about.sovereign)
                 said = await self.ports.journal.append((fact,), about, cause=self.charge.cause, after=nothing)
@@ -282,6 +278,7 @@ class Watch:
         """Look at the hosts as soon as the releases are ready, then for as long as the watch lasts."""
         rhythm = self.ports.rhythm
         while True:
+            still_wanted()
             if self.charge.mode == "probe" or self._worth_probing():
                 hosts = await self.ports.hosts.hosts(self.charge.fqdn, self.charge.address)
                 await self._tell(hosts)

@@ -65,7 +65,7 @@ async def test_another_firewall_rule_is_changed_in_place(here: Stand) -> None:
 
 async def test_a_full_region_parks_the_run_and_the_wake_up_finishes_it(here: Stand) -> None:
     simulation = here.cloud.simulation
-    simulation.set_capacity("fsn1", "cpx22", Capacity(0, "resource_unavailable", "error during placement"))
+    simulation.set_capacity("fsn1", "cpx22", Capacity(remaining=0))
     await here.provision(await here.request(shape(worker_count=0)))
     history = await here.history()
     waiting = history.data(TofuWaiting)
@@ -85,7 +85,7 @@ async def test_a_full_region_parks_the_run_and_the_wake_up_finishes_it(here: Sta
 
 
 async def test_capacity_that_never_comes_ends_in_a_failure_that_says_so(here: Stand) -> None:
-    full = Capacity(0, "resource_unavailable", "error during placement")
+    full = Capacity(remaining=0)
     here.cloud.simulation.set_capacity("fsn1", "cpx22", full)
     await here.provision(await here.request(shape(worker_count=0)), here.world(capacity_waits=0))
     failed = (await here.history()).data(TofuFailed)
@@ -111,7 +111,7 @@ async def test_a_throttled_project_parks_the_run_and_says_until_when(here: Stand
     event = await here.request(shape(worker_count=0))
     bucket = here.cloud.simulation.api.bucket("acme")
     # Enough for the token's probe and the inventory, none for the apply; and nothing refills.
-    bucket.remaining, bucket.per_second = 14, 0.0
+    bucket.set(remaining=14, per_second=0.0)
     await here.provision(event, here.world(throttle_patience_s=0.5))
     history = await here.history()
     waiting = history.data(TofuWaiting)
@@ -119,7 +119,7 @@ async def test_a_throttled_project_parks_the_run_and_says_until_when(here: Stand
     assert waiting.why == "throttled"
     assert waiting.until is not None
 
-    bucket.remaining, bucket.per_second = 3600, 1.0
+    bucket.set(remaining=3600, per_second=1.0)
     fired = Fired(timer=THROTTLE_WAKE_UP.name, about=here.about(), due=datetime.now(UTC))
     await handlers.wake_for_budget(fired, await here.history(), world=here.world())
     assert (await here.history()).data(TofuApplied) is not None

@@ -99,56 +99,56 @@ class PassThrough:
 
     async def _mutate(self, request: web.Request, body: bytes, begun: float) -> web.Response:
         if not self._lease.sure:
-            return _problem(403, "lease_lost", "the lease of this run is not sure any more: nothing may be changed")
+            return _lease_lost()
         try:
             number = await self._mutations.asked(request.method, request.rel_url.path, _name_in(body))
         except NotRecorded as error:
             return _problem(403, "lease_lost", f"the change could not be written down first: {error}")
         if not self._lease.sure:
-            return _problem(403, "lease_lost", "the lease of this run is not sure any more: nothing may be changed")
+            return _lease_lost()
         self.account.mutations += 1
         answer = await self._forward(request, body, begun)
         await self._mutations.answered(number, answer.status, _ids_in(answer))
         return answer
 
     async def _forward(self, request: web.Request, body: bytes, begun: float) -> web.Response:
-        headers = {"Authorization": self._authorization, "Accept": "application/json"}
-        for name in ("User-Agent", "Content-Type"):
-            if name in request.headers:
-                headers[name] = request.headers[name]
-        url = URL(f"{self._endpoint}/{request.rel_url.raw_path_qs.removeprefix('/v1/')}", encoded=True)
         sent = self._clock()
-        waited = 0.0
-        while True:
-            try:
-                async with self._session.request(
-                    request.method,
-                    url,
-                    data=body or None,
-                    headers=headers,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                ) as reply:
-                    answer = await reply.read()
-                    passed = {name: reply.headers[name] for name in _PASSED_BACK if name in reply.headers}
-                    status = reply.status
-            except (ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
-                return self._no_answer(request, type(error).__name__)
-            self.account.read_budget(passed)
-            if status != TOO_MANY:
-                break
-            # Nothing was done, so the same call may go again; jittered, for every run of the project waits here.
-            pause = 1.0 + random.random()  # noqa: S311 - jitter, no secret
-            waited += pause
-            if waited > self._patience_s or not self._lease.sure:
-                return self._throttled(request)
-            await asyncio.sleep(pause)
+        try:
+            status, answer, passed = await self._ask(request, body)
+            waited = 0.0
+            while status == TOO_MANY:
+                # Nothing was done, so the same call may go again; jittered, for every run of the project waits here.
+                pause = 1.0 + random.random()  # noqa: S311 - jitter, no secret
+                waited += pause
+                if waited > self._patience_s:
+                    return self._throttled(request)
+                await asyncio.sleep(pause)
+                if request.method not in READS and not self._lease.sure:
+                    return _lease_lost()
+                status, answer, passed = await self._ask(request, body)
+        except (ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            return self._no_answer(request, type(error).__name__)
         back = self._clock()
         response = web.Response(status=status, body=answer, headers=passed)
         if status >= 400:  # noqa: PLR2004 - where errors begin
             self._note_refusal(request, answer)
         self.own_s += (sent - begun) + (self._clock() - back)
         return response
+
+    async def _ask(self, request: web.Request, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        """One call to the cloud, with the real token."""
+        headers = {"Authorization": self._authorization, "Accept": "application/json"}
+        for name in ("User-Agent", "Content-Type"):
+            if name in request.headers:
+                headers[name] = request.headers[name]
+        url = URL(f"{self._endpoint}/{request.rel_url.raw_path_qs.removeprefix('/v1/')}", encoded=True)
+        async with self._session.request(
+            request.method, url, data=body or None, headers=headers, timeout=self._timeout, allow_redirects=False
+        ) as reply:
+            answer = await reply.read()
+            passed = {name: reply.headers[name] for name in _PASSED_BACK if name in reply.headers}
+            self.account.read_budget(passed)
+            return reply.status, answer, passed
 
     def _throttled(self, request: web.Request) -> web.Response:
         """The project's budget is used up. With a code that the SDK does not repeat: the run lets go and waits."""
@@ -185,6 +185,10 @@ class PassThrough:
 def _problem(status: int, code: str, message: str) -> web.Response:
     body = {"error": {"code": code, "message": message, "details": None}}
     return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json")
+
+
+def _lease_lost() -> web.Response:
+    return _problem(403, "lease_lost", "the lease of this run is not sure any more: nothing may be changed")
 
 
 def _name_in(body: bytes) -> str:

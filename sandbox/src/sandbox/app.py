@@ -42,19 +42,8 @@ class Sandbox:
 async def sandbox(settings: Settings, *, inspect: Inspect | None = None) -> AsyncIterator[Sandbox]:
     """Bring the whole sandbox up; it goes down, keeping its state, when the context ends."""
     settings.dir.mkdir(parents=True, exist_ok=True)
-    durations = {"default": settings.action_s, **settings.durations}
-    options = Options(
-        directory=settings.dir,
-        ipv4_range=settings.ipv4_range,
-        rate_limit=settings.rate_limit,
-        rate_per_second=settings.rate_per_second,
-        durations=durations,
-    )
-    simulation = Simulation(options, inspect)
-    for token in read_file(settings.tokens_file) if settings.tokens_file else []:
-        simulation.tokens.add(token)
-    simulation.cloud.commit()
     async with (
+        _remembered(settings, inspect) as simulation,
         world(settings, simulation.directory) as around,
         _serving(simulation, around, settings) as url,
         asyncio.TaskGroup() as group,
@@ -73,6 +62,25 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with sandbox(settings) as up:
         log.info("simulated Hetzner Cloud is up", extra={"endpoint": up.endpoint, "control": up.control})
         await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def _remembered(settings: Settings, inspect: Inspect | None) -> AsyncIterator[Simulation]:
+    options = Options(
+        directory=settings.dir,
+        ipv4_range=settings.ipv4_range,
+        rate_limit=settings.rate_limit,
+        rate_per_second=settings.rate_per_second,
+        durations={"default": settings.action_s, **settings.durations},
+    )
+    simulation = Simulation(options, inspect)
+    try:
+        for token in read_file(settings.tokens_file) if settings.tokens_file else []:
+            simulation.tokens.add(token)
+        simulation.cloud.commit()
+        yield simulation
+    finally:
+        simulation.close()
 
 
 @contextlib.asynccontextmanager

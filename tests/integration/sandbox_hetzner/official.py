@@ -14,7 +14,7 @@ from openapi_core.templating.paths.exceptions import OperationNotFound, PathNotF
 
 from .overlay import present_day
 
-_ENVELOPE_ONLY = {404, 405, 410}
+_ENVELOPE_ONLY = {401, 404, 405, 410}
 """Answers for paths and methods that the document does not have at all."""
 
 

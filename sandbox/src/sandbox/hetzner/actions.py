@@ -1,10 +1,12 @@
 """The life of an action: running, then success (after its effect has happened) or error.
 
 What an action will do is data (`_finish`, a name in the table of finishes, and `_args`), so that a restarted sandbox
-goes on where it was. A script (a fault) can stretch an action, let it fail, or never let it end.
+goes on where it was. An action that fails undoes what its request did in advance (a reserved address, a status).
+A script (a fault) can stretch an action, let it fail, or never let it end.
 """
 
 import time
+from asyncio import TimerHandle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from sandbox.hetzner.errors import ApiError
 from sandbox.hetzner.state import SINGULAR, Cloud, Effect, Project, Record, now
 
 Finish = Callable[[Project, Record], None]
-Later = Callable[[float, Callable[[], None]], object]
+Later = Callable[[float, Callable[[], None]], TimerHandle]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,15 +34,18 @@ class Actions:
         self,
         cloud: Cloud,
         finishes: Mapping[str, Finish],
+        undoes: Mapping[str, Finish],
         durations: dict[str, float],
         later: Later,
         observe: Callable[[Project, Record, list[Effect]], None],
     ) -> None:
         self._cloud = cloud
         self._finishes = finishes
+        self._undoes = undoes
         self.durations = durations
         self._later = later
         self._observe = observe
+        self._due: dict[int, TimerHandle] = {}
         self.script: Script | None = None
 
     def begin(
@@ -97,11 +102,19 @@ class Actions:
                 if action["status"] == "running":
                     self._schedule(project, action)
 
+    def pause(self) -> None:
+        """Leave what is under way to the next start."""
+        for due in self._due.values():
+            due.cancel()
+        self._due.clear()
+
     def _schedule(self, project: Project, action: Record) -> None:
         if not action["_never"]:
-            self._later(max(0.0, action["_due"] - time.time()), lambda: self._end(project, action))
+            wait = max(0.0, action["_due"] - time.time())
+            self._due[action["id"]] = self._later(wait, lambda: self._end(project, action))
 
     def _end(self, project: Project, action: Record) -> None:
+        self._due.pop(action["id"], None)
         locked = project.tables["servers"].get(action["_locks"] or 0)
         try:
             if action["_error"]:
@@ -113,6 +126,8 @@ class Actions:
         except ApiError as refusal:
             action["status"] = "error"
             action["error"] = {"code": refusal.code, "message": refusal.message}
+            if action["_finish"] in self._undoes:
+                self._undoes[action["_finish"]](project, action)
         action["progress"] = 100
         action["finished"] = now()
         if locked is not None and locked["id"] in project.tables["servers"]:

@@ -212,9 +212,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _refusal(answer: Refusal) -> ApiError:
-    refusal = ApiError(answer.code, answer.message, answer.details)
-    refusal.status = answer.http_status
-    return refusal
+    return ApiError(answer.code, answer.message, answer.details, status=answer.http_status)
 
 
 def _link(request: web.Request, pages: tuple[int | None, int | None, int, int]) -> str:

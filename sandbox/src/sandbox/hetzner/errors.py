@@ -32,12 +32,14 @@ STATUS: Final[dict[str, int]] = {
 class ApiError(Exception):
     """A refusal in the API's own words."""
 
-    def __init__(self, code: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, details: dict[str, Any] | None = None, *, status: int | None = None
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.details = details
-        self.status = STATUS.get(code, 422)
+        self.status = status or STATUS.get(code, 422)
 
     def envelope(self) -> dict[str, Any]:
         """The body of the answer."""

@@ -18,7 +18,7 @@ from sandbox.hetzner.ledger import Ledger
 from sandbox.hetzner.machines import Machines
 from sandbox.hetzner.operator import Operator
 from sandbox.hetzner.rate import Bucket
-from sandbox.hetzner.resources import FINISHES, ROUTES
+from sandbox.hetzner.resources import FINISHES, ROUTES, UNDOES
 from sandbox.hetzner.state import Capacity, Cloud, Effect, MachineOrder, Outside, Project, Record
 from sandbox.hetzner.tokens import Tokens
 
@@ -50,7 +50,7 @@ class Simulation:
         self.faults = Faults()
         self.ledger = Ledger(options.directory / "ledger.jsonl")
         loop = asyncio.get_running_loop()
-        self.actions = Actions(self.cloud, FINISHES, dict(options.durations), loop.call_later, self._ended)
+        self.actions = Actions(self.cloud, FINISHES, UNDOES, dict(options.durations), loop.call_later, self._ended)
         self.api = Api(
             cloud=self.cloud,
             actions=self.actions,
@@ -69,14 +69,16 @@ class Simulation:
         operator = Operator(self.directory, machines)
         self.cloud.outside.order = operator.submit
         self._go_on()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(operator.run(), name="operator")
-                group.create_task(self.forwarder.run(), name="forwarder")
-                group.create_task(self._flush(), name="ledger-flush")
-        finally:
-            self.ledger.close()
-            self._journal.close()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(operator.run(), name="operator")
+            group.create_task(self.forwarder.run(), name="forwarder")
+            group.create_task(self._flush(), name="ledger-flush")
+
+    def close(self) -> None:
+        """Leave everything as the next start is to find it."""
+        self.actions.pause()
+        self.ledger.close()
+        self._journal.close()
 
     def save(self, name: str, record: Record) -> None:
         """Keep something that belongs to the whole cloud."""

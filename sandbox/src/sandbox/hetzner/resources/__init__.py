@@ -1,4 +1,4 @@
-"""The operations of each kind of resource; `ROUTES` and `FINISHES` put them together."""
+"""The operations of each kind of resource; `ROUTES`, `FINISHES` and `UNDOES` put them together."""
 
 from sandbox.hetzner.actions import Finish
 from sandbox.hetzner.calls import Routes
@@ -43,4 +43,9 @@ FINISHES: dict[str, Finish] = {
     **servers.FINISHES,
     **server_actions.FINISHES,
     **volumes.FINISHES,
+}
+UNDOES: dict[str, Finish] = {
+    **load_balancers.UNDOES,
+    **servers.UNDOES,
+    **server_actions.UNDOES,
 }

@@ -1,5 +1,6 @@
 """Attaching servers and load balancers to networks: both hold private addresses in the same way."""
 
+from ipaddress import IPv4Network
 from typing import Literal
 
 from sandbox.hetzner.body import Body
@@ -16,6 +17,10 @@ def reserve(call: Call, kind: Holder, holder: Record, network: Record, body: Bod
     single = SINGULAR[kind]
     if any(net["network"] == network["id"] for net in holder["private_net"]):
         raise ApiError(f"{single}_already_attached", f"{single.replace('_', ' ')} is already attached to the network")
+    whole = IPv4Network(network["ip_range"])
+    others = (call.project.get("networks", net["network"])["ip_range"] for net in holder["private_net"])
+    if any(whole.overlaps(IPv4Network(other)) for other in others):
+        raise ApiError("networks_overlap", "network IP range overlaps with another of the server's networks")
     zone = call.catalogue.location_named[holder["location"]]["network_zone"]
     wish, ip_range = body.maybe_text("ip"), body.maybe_text("ip_range")
     aliases = body.texts("alias_ips")

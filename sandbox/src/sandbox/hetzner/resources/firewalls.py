@@ -12,7 +12,7 @@ from sandbox.hetzner import labels as labels_module
 from sandbox.hetzner.actions import rendered
 from sandbox.hetzner.body import Body
 from sandbox.hetzner.calls import Answer, Call, Routes
-from sandbox.hetzner.errors import ApiError, not_found
+from sandbox.hetzner.errors import ApiError
 from sandbox.hetzner.listing import named_routes
 from sandbox.hetzner.state import Project, Record, shown
 
@@ -121,7 +121,7 @@ def _ranges(part: Body, field: str) -> list[str]:
     return found
 
 
-def _targets(project: Project, body: Body, field: str) -> list[Record]:
+def _targets(project: Project, body: Body, field: str, *, missing: int = 404) -> list[Record]:
     targets: list[Record] = []
     for part in body.parts(field):
         kind = part.text("type", one_of=("server", "label_selector"))
@@ -134,10 +134,21 @@ def _targets(project: Project, body: Body, field: str) -> list[Record]:
                 labels_module.parse(selector, f"{field}.label_selector")
             targets.append({"type": kind, "label_selector": {"selector": selector}})
     body.check()
-    for target in targets:
-        if target["type"] == "server" and target["server"]["id"] not in project.tables["servers"]:
-            raise not_found("server")
+    named = [target["server"]["id"] for target in targets if target["type"] == "server"]
+    if len(named) > len(set(named)):
+        raise ApiError("server_already_added", "server was named more than once")
+    for server_id in named:
+        if server_id not in project.tables["servers"]:
+            raise ApiError("firewall_resource_not_found", "server not found", status=missing)
     return targets
+
+
+def _ensure_public(project: Project, target: Record) -> None:
+    if target["type"] != "server":
+        return
+    public = project.get("servers", target["server"]["id"])["public_net"]
+    if public["ipv4"] is None and public["ipv6"] is None:
+        raise ApiError("private_net_only_server", "server has no public interface")
 
 
 def _meant(project: Project, targets: list[Record]) -> list[Record]:
@@ -159,7 +170,7 @@ def _begun(call: Call, command: str, firewall: Record, servers: list[Record]) ->
 def _created(call: Call) -> Answer:
     body = call.body()
     name, labels, rules = body.text("name", longest=255), body.labels(), _rules(body)
-    targets = _targets(call.project, body, "apply_to")
+    targets = _targets(call.project, body, "apply_to", missing=422)
     call.project.ensure_free_name("firewalls", name)
     call.project.ensure_room("firewalls")
     firewall = call.project.add(
@@ -199,6 +210,7 @@ def _apply(call: Call) -> Answer:
     firewall = call.record("firewalls")
     targets = _targets(call.project, call.body(), "apply_to")
     for target in targets:
+        _ensure_public(call.project, target)
         if target in firewall["applied_to"]:
             raise ApiError("firewall_already_applied", "firewall is already applied to the resource")
     firewall["applied_to"].extend(targets)
@@ -213,6 +225,8 @@ def _remove(call: Call) -> Answer:
     targets = _targets(call.project, call.body(), "remove_from")
     for target in targets:
         if target not in firewall["applied_to"]:
+            if target["type"] == "server" and _applies(firewall, call.project.get("servers", target["server"]["id"])):
+                raise ApiError("firewall_managed_by_label_selector", "firewall is applied by a label selector")
             raise ApiError("firewall_already_removed", "firewall is not applied to the resource")
     firewall["applied_to"] = [target for target in firewall["applied_to"] if target not in targets]
     call.project.touch("firewalls", firewall)

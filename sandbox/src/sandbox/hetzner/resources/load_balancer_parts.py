@@ -108,6 +108,8 @@ def new_target(call: Call, balancer: Record, body: Body) -> Record:
     kind = call.catalogue.load_balancer_types[balancer["load_balancer_type"]]
     if len(balancer["targets"]) >= kind["max_targets"]:
         raise ApiError("resource_limit_exceeded", "target limit exceeded", {"limits": [{"name": "target_limit"}]})
+    if not body.flag("use_private_ip") and not balancer["public_net"]["enabled"]:
+        raise ApiError("load_balancer_public_interface_disabled", "load balancer's public interface is disabled")
     if target["type"] == "ip":
         _ensure_own(call, target["ip"]["ip"])
         return target

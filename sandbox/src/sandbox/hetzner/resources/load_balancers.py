@@ -10,6 +10,7 @@ from sandbox.hetzner.errors import ApiError, invalid, not_found
 from sandbox.hetzner.listing import ensure_unprotected, named_routes, protection_route
 from sandbox.hetzner.resources import attachments
 from sandbox.hetzner.resources.load_balancer_parts import new_service, new_target
+from sandbox.hetzner.resources.networks import give_back
 from sandbox.hetzner.resources.server_actions import no_metrics
 from sandbox.hetzner.state import Project, Record, shown
 
@@ -188,6 +189,11 @@ def _finish_attach(project: Project, action: Record) -> None:
         project.cloud.outside.rebalance(balancer["id"])
 
 
+def _undo_attach(project: Project, action: Record) -> None:
+    entry = action["_args"]["entry"]
+    give_back(project, entry["network"], [entry["ip"]])
+
+
 def _detach_from_network(call: Call) -> Answer:
     balancer = call.record("load_balancers")
     body = call.body()
@@ -195,8 +201,6 @@ def _detach_from_network(call: Call) -> Answer:
     body.check()
     if not any(net["network"] == network_id for net in balancer["private_net"]):
         raise not_found("network attachment")
-    if any(target.get("use_private_ip") for target in balancer["targets"]):
-        raise ApiError("targets_without_use_private_ip", "targets still use the private network")
     both = (("load_balancers", balancer), ("networks", call.project.get("networks", network_id)))
     return call.acting("detach_from_network", *both, finish="detach_load_balancer", args={"network": network_id})
 
@@ -211,10 +215,19 @@ def _finish_detach(project: Project, action: Record) -> None:
 def _public_interface(command: str, *, enabled: bool) -> Handler:
     def handle(call: Call) -> Answer:
         balancer = call.record("load_balancers")
+        if not enabled:
+            _ensure_private_suffices(balancer)
         balancer["public_net"]["enabled"] = enabled
         return _changed(call, command, balancer)
 
     return handle
+
+
+def _ensure_private_suffices(balancer: Record) -> None:
+    if not balancer["private_net"]:
+        raise ApiError("load_balancer_not_attached_to_network", "load balancer is not attached to a network")
+    if not all(target.get("use_private_ip") for target in balancer["targets"]):
+        raise ApiError("targets_without_use_private_ip", "targets use the public IP instead of the private one")
 
 
 def _change_algorithm(call: Call) -> Answer:
@@ -286,3 +299,4 @@ FINISHES: dict[str, Finish] = {
     "attach_load_balancer": _finish_attach,
     "detach_load_balancer": _finish_detach,
 }
+UNDOES: dict[str, Finish] = {"attach_load_balancer": _undo_attach}

@@ -12,7 +12,7 @@ from sandbox.hetzner.actions import Finish, rendered
 from sandbox.hetzner.body import Body
 from sandbox.hetzner.calls import Answer, Call, Handler, Routes
 from sandbox.hetzner.errors import ApiError, invalid
-from sandbox.hetzner.listing import ensure_unprotected, named_routes, page, protection_route
+from sandbox.hetzner.listing import ensure_unprotected, matching, named_routes, page, protection_route
 from sandbox.hetzner.state import Project, Record, first_ipv4, shown
 
 Prepare = Callable[[Call, Record], Record]
@@ -158,7 +158,7 @@ def _created(call: Call) -> Answer:
 def _deleted(call: Call) -> Answer:
     network = call.record("networks")
     ensure_unprotected(network)
-    _ensure_still(network)
+    _ensure_still(call.project, network)
     for kind, ids in (("servers", network["servers"]), ("load_balancers", network["load_balancers"])):
         for record_id in ids:
             holder = call.project.get(kind, record_id)
@@ -177,19 +177,20 @@ def _expose(call: Call, network: Record) -> None:
     call.project.touch("networks", network)
 
 
-def _ensure_still(network: Record) -> None:
-    if network["_changing"]:
+def _ensure_still(project: Project, network: Record) -> None:
+    action = project.tables["actions"].get(network["_changing"])
+    if action is not None and action["status"] == "running":
         raise ApiError("conflict", "network is being changed")
 
 
 def _reshaping(command: str, prepare: Prepare) -> Handler:
     def handle(call: Call) -> Answer:
         network = call.record("networks")
-        _ensure_still(network)
+        _ensure_still(call.project, network)
         args = prepare(call, network)
-        network["_changing"] = 1
-        call.project.touch("networks", network)
         action = call.actions.begin(call.project, command, ("networks", network), finish="reshape_network", args=args)
+        network["_changing"] = action["id"]
+        call.project.touch("networks", network)
         return Answer(201, {"action": rendered(action)})
 
     return handle
@@ -241,7 +242,6 @@ def _finish_reshape(project: Project, action: Record) -> None:
     if network is None:
         return
     network.update(action["_args"])
-    network["_changing"] = 0
     project.touch("networks", network)
 
 
@@ -264,7 +264,13 @@ def _members(call: Call) -> Answer:
                     "status": "ok",
                 }
             )
-    return page(call, "members", members, _shown, sorts=("id", "type", "status", "ip"))
+    return page(
+        call,
+        "members",
+        matching(call, members, "type", "status", "subnet"),
+        _shown,
+        sorts=("id", "type", "status", "ip"),
+    )
 
 
 ROUTES: Routes = {

@@ -90,7 +90,7 @@ def _server_for(call: Call, server_id: int, kind: str) -> Record:
     if server["status"] != "off":
         raise ApiError("server_not_stopped", "server must be stopped")
     if server["public_net"][kind] is not None:
-        raise ApiError("server_has_ip", f"server already has a primary {kind}")
+        raise ApiError(f"server_has_{kind}", f"server already has a primary {kind}")
     return server
 
 
@@ -163,8 +163,19 @@ def _unassign(call: Call) -> Answer:
         raise ApiError("primary_ip_not_assigned", "primary IP is not assigned")
     if server["status"] != "off":
         raise ApiError("server_not_stopped", "server must be stopped")
+    if address["type"] == "ipv4" and _is_public_target(call.project, server):
+        raise ApiError("server_is_load_balancer_target", "server's IPv4 is a load balancer target")
     take_off(call.project, address)
     return call.acting("unassign_primary_ip", ("primary_ips", address), ("servers", server))
+
+
+def _is_public_target(project: Project, server: Record) -> bool:
+    targets = (
+        target
+        for balancer_id in server["load_balancers"]
+        for target in project.get("load_balancers", balancer_id)["targets"]
+    )
+    return any(t.get("server") == {"id": server["id"]} and not t["use_private_ip"] for t in targets)
 
 
 def set_reverse(entries: list[Record], ip: str, name: str | None) -> list[Record]:

@@ -8,6 +8,7 @@ from sandbox.hetzner.calls import Answer, Call, Handler, Routes
 from sandbox.hetzner.errors import ApiError, invalid, not_found
 from sandbox.hetzner.listing import ensure_unprotected
 from sandbox.hetzner.resources import attachments, images, placement_groups, primary_ips
+from sandbox.hetzner.resources.networks import give_back
 from sandbox.hetzner.resources.servers import USER_DATA_LIMIT, order_type, password, take_capacity
 from sandbox.hetzner.state import MachineOrder, Project, Record
 
@@ -50,6 +51,11 @@ def _finish_attach(project: Project, action: Record) -> None:
     server = project.tables["servers"].get(action["resources"][0]["id"])
     if server is not None:
         attachments.attach(project, "servers", server, action["_args"]["entry"])
+
+
+def _undo_attach(project: Project, action: Record) -> None:
+    entry = action["_args"]["entry"]
+    give_back(project, entry["network"], [entry["ip"], *entry["alias_ips"]])
 
 
 def _detach_from_network(call: Call) -> Answer:
@@ -293,3 +299,4 @@ FINISHES: dict[str, Finish] = {
     "detach_server": _finish_detach,
     "change_server_type": _finish_change_type,
 }
+UNDOES: dict[str, Finish] = {"attach_server": _undo_attach}

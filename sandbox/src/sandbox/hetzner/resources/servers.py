@@ -288,6 +288,12 @@ def _finish_delete(project: Project, action: Record) -> None:
     project.cloud.outside.order(MachineOrder("remove", server["id"]))
 
 
+def _undo_delete(project: Project, action: Record) -> None:
+    server = _server_of(project, action)
+    if server is not None:
+        server["status"] = action["_args"]["status"]
+
+
 def _server_of(project: Project, action: Record) -> Record | None:
     server: Record | None = project.tables["servers"].get(action["resources"][0]["id"])
     if server is not None:
@@ -298,9 +304,14 @@ def _server_of(project: Project, action: Record) -> Record | None:
 def _deleted(call: Call) -> Answer:
     server = call.unlocked_server()
     ensure_unprotected(server)
-    server["status"] = "deleting"
+    before, server["status"] = server["status"], "deleting"
     action = call.actions.begin(
-        call.project, "delete_server", ("servers", server), finish="delete_server", locks=server
+        call.project,
+        "delete_server",
+        ("servers", server),
+        finish="delete_server",
+        args={"status": before},
+        locks=server,
     )
     return Answer(200, {"action": rendered(action)})
 
@@ -321,3 +332,4 @@ FINISHES: dict[str, Finish] = {
     "stop_server": _finish_stop,
     "delete_server": _finish_delete,
 }
+UNDOES: dict[str, Finish] = {"delete_server": _undo_delete}

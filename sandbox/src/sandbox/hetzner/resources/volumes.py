@@ -111,7 +111,7 @@ def _deleted(call: Call) -> Answer:
     volume = call.record("volumes")
     ensure_unprotected(volume)
     if volume["server"]:
-        raise ApiError("conflict", "volume is still attached to a server")
+        raise ApiError("resource_in_use", "volume is still attached to a server")
     call.project.drop("volumes", volume)
     return Answer(204)
 

@@ -103,7 +103,7 @@ class Course:
                 if quiet and not self._counts(seen):
                     continue
                 mark = occurrence(seen, verdict)
-                if self._say(seen.title, verdict.state, mark, now, quiet=quiet):
+                if self._say(seen.title, verdict, mark, now, quiet=quiet):
                     yield self._changed(seen, verdict, mark)
 
     def _counts(self, seen: Seen) -> bool:
@@ -138,7 +138,7 @@ class Course:
             verdict = decide(seen)
             mark = occurrence(seen, verdict)
             fact = self._kind_of(seen, verdict)
-            due = self.memory.due(seen.title, fact.fact, mark, now)
+            due = self.memory.due(seen.title, fact.fact, mark, now, timeless=verdict.since is None)
             if due.at:
                 self._again.append(due.at)
             if due.now:
@@ -213,11 +213,11 @@ class Course:
                     yield self._release(HrDegraded, seen, verdict, mark, due.changes)
                 elif due.at:
                     self._again.append(due.at)
-            elif self._say(title, verdict.state, mark, now):
+            elif self._say(title, verdict, mark, now):
                 yield self._changed(seen, verdict, mark)
 
-    def _say(self, title: str, state: str, mark: str, now: datetime, *, quiet: bool = False) -> bool:
-        due = self.memory.due(title, state, mark, now, quiet=quiet)
+    def _say(self, title: str, verdict: Verdict, mark: str, now: datetime, *, quiet: bool = False) -> bool:
+        due = self.memory.due(title, verdict.state, mark, now, quiet=quiet, timeless=verdict.since is None)
         if due.at:
             self._again.append(due.at)
         return due.now

@@ -115,13 +115,21 @@ class Memory:
         told.last_state, told.last_occurrence, told.last_at = state, occurrence, at
         told.seen, told.changes = occurrence, 0
 
-    def due(self, title: str, state: str, occurrence: str, now: datetime, *, quiet: bool = False) -> Due:
-        """Whether this state of an object is to be said. Of a quiet one only the change away from ready and back is."""
+    def due(
+        self, title: str, state: str, occurrence: str, now: datetime, *, quiet: bool = False, timeless: bool = False
+    ) -> Due:
+        """Whether this state of an object is to be said.
+
+        Of a quiet one only the change away from ready and back is. Where a status tells no time of its changes, only
+        another state than the one said last is a change.
+        """
         told = self.told.setdefault(title, Told())
         if occurrence != told.seen:
             told.seen = occurrence
             told.changes += 1
-        if occurrence in told.occurrences or (quiet and state == (told.last_state or "ready")):
+        if occurrence in told.occurrences:
+            return NOT_DUE
+        if (quiet and state == (told.last_state or "ready")) or (timeless and state == told.last_state):
             return NOT_DUE
         if state not in told.states or told.last_at is None or now >= told.last_at + DAMPING:
             return Due(now=True, changes=max(told.changes, 1))

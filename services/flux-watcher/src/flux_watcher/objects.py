@@ -103,7 +103,7 @@ class Seen:
     static: bool = False
     """Never has conditions: an OCI HelmRepository is only an address."""
     mark: str = ""
-    """Resource version, kept only where a status carries no time of its changes."""
+    """Resource version: names a change where the status carries no time of it."""
     phase: str = ""
     detail: str = ""
     """Why a pod waits, or a challenge's reason."""
@@ -202,6 +202,7 @@ def seen(kind: Kind, raw: object) -> Seen | None:
         deleting=metadata.get("deletionTimestamp") is not None,
         suspended=spec.get("suspend") is True,
         conditions=_conditions(status),
+        mark=_text(metadata.get("resourceVersion")),
         **special,
     )
 
@@ -264,19 +265,15 @@ def _deployment(_item: _Item, spec: _Item, status: _Item) -> dict[str, Any]:
     return {"desired": desired, "available": min(_int(status.get("availableReplicas")), updated)}
 
 
-def _stateful_set(item: _Item, spec: _Item, status: _Item) -> dict[str, Any]:
+def _stateful_set(_item: _Item, spec: _Item, status: _Item) -> dict[str, Any]:
     available = status.get("availableReplicas", status.get("readyReplicas"))
-    return {"desired": _int(spec.get("replicas"), 1), "available": _int(available), "mark": _mark(item)}
+    return {"desired": _int(spec.get("replicas"), 1), "available": _int(available)}
 
 
-def _daemon_set(item: _Item, _spec: _Item, status: _Item) -> dict[str, Any]:
+def _daemon_set(_item: _Item, _spec: _Item, status: _Item) -> dict[str, Any]:
     available = status.get("numberAvailable", status.get("numberReady"))
     desired = _int(status.get("desiredNumberScheduled"), 1)
-    return {"desired": desired, "available": _int(available), "mark": _mark(item)}
-
-
-def _mark(item: _Item) -> str:
-    return _text(_map(item.get("metadata")).get("resourceVersion"))
+    return {"desired": desired, "available": _int(available)}
 
 
 def _claim(_item: _Item, spec: _Item, status: _Item) -> dict[str, Any]:

@@ -6,9 +6,7 @@ from bus import seal
 from bus.seal import SealKeys
 from contracts.identity import sovereign_id
 
-SSH_KEY = (
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPTyY2rQvXas03wK+urnsyAZ8lfY3j6QV3wU3LaTX4vk sovereign-admin@example"
-)
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPTyY2rQvXas03wK+urnsyAZ8lfY3j6QV3wU3LaTX4vk sovereign-admin@example"
 CLOUD_TOKEN = "Canary" + "0a" * 29
 
 

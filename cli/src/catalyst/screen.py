@@ -70,14 +70,19 @@ class Screen:
         if sequence <= self.view.last_sequence:
             return
         self._progress.take(sequence, event)
-        self._console.print(Text(line(event), style=style_of(event)), soft_wrap=True, highlight=False)
+        self._print(Text(line(event), style=style_of(event)))
         if self._live is None and self.view.sentence != self._said:
             self._said = self.view.sentence
             self.note(f"          {self._said}")
 
     def note(self, text: str) -> None:
         """A line of our own between the facts."""
-        self._console.print(Text(text, style="dim"), soft_wrap=True, highlight=False)
+        self._print(Text(text, style="dim"))
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+        if self._live is None:
+            self._console.file.flush()  # a pipe or a log is read while the run goes on
 
     def _draw(self) -> RenderableType:
         view = self.view

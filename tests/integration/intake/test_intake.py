@@ -93,8 +93,8 @@ async def test_another_body_while_a_run_is_active_is_refused(running_intake: Bus
 async def test_an_idempotency_key_with_another_body_is_refused(running_intake: Bus, bus_of: BusOf) -> None:
     gateway = await bus_of("gateway")
     await gateway.ask(SUBMIT, Submit(body=request_body(), idempotency_key="k1"), asker=OPERATOR)
+    body = request_body("other.omani.works")
     with pytest.raises(Answer) as refused:
-        body = request_body("other.omani.works")
         await gateway.ask(SUBMIT, Submit(body=body, idempotency_key="k1"), asker=OPERATOR)
     assert refused.value.trouble.code == "idempotency-conflict"
 
@@ -121,9 +121,9 @@ async def test_cancel_before_anything_began_ends_the_run_and_retry_opens_the_nex
 async def test_decommission_wants_the_name_typed_again(running_intake: Bus, bus_of: BusOf) -> None:
     gateway = await bus_of("gateway")
     await gateway.ask(SUBMIT, Submit(body=request_body()), asker=OPERATOR)
+    wrong = Decommission(sovereign="demo_omani_works", confirm="other.omani.works")
     with pytest.raises(Answer):
-        command = Decommission(sovereign="demo_omani_works", confirm="other.omani.works")
-        await gateway.ask(DECOMMISSION, command, asker=OPERATOR)
+        await gateway.ask(DECOMMISSION, wrong, asker=OPERATOR)
     command = Decommission(sovereign="demo_omani_works", confirm="demo.omani.works")
     assert (await gateway.ask(DECOMMISSION, command, asker=OPERATOR)).run == 1
 

@@ -99,7 +99,7 @@ def boot() -> Iterator[Fact]:
                 server=NODES[0].name,
                 stage=stage,  # type: ignore[arg-type]  # a literal of the list above
                 number=number,
-                state=state,  # type: ignore[arg-type]  # likewise
+                state=state,
                 sequence=number * 2 + (state == "done"),
                 at=BEGAN + timedelta(minutes=number),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Final
 
@@ -69,7 +69,7 @@ class Kustomizations:
         item = self._now(key)
         self._write(item, Status(item).reconciling("Fulfilling prerequisites"))
         yield from self._wait_for_dependencies(key)
-        revision = self._revision(self._now(key))
+        revision = yield from self._wait_for_artifact(key)
         status = Status(self._now(key)).progressing(
             f"building manifests for revision {revision} with a timeout of {_timeout(self._now(key))}"
         )
@@ -106,15 +106,20 @@ class Kustomizations:
             self._write(item, status.mark("Ready", "False", "DependencyNotReady", message))
             yield from self._model.until((KUSTOMIZATION, key), partial(_differs, unready, message))
 
+    def _wait_for_artifact(self, key: Key) -> Generator[float, None, str]:
+        """The revision to build; while there is none, the source is waited for, not polled."""
+        if not self._revision(self._now(key)):
+            missing = _Failed("ArtifactFailed", "Source artifact not found, retrying in 30s")
+            self._fail(key, missing)
+            yield from self._model.until((KUSTOMIZATION, key), lambda: bool(self._revision(self._now(key))))
+        return self._revision(self._now(key))
+
     def _revision(self, item: Json) -> str:
         reference = item["spec"]["sourceRef"]
         kind = self._model.store.kind_named("source.toolkit.fluxcd.io/v1", reference["kind"])
         namespace = reference.get("namespace", item["metadata"]["namespace"])
         source = self._model.store.get(kind, namespace, reference["name"]) if kind else None
-        revision = artifact_revision(source)
-        if not revision:
-            raise _Failed("ArtifactFailed", "Source artifact not found, retrying in 30s")
-        return revision
+        return artifact_revision(source)
 
     def _build(self, item: Json) -> list[Json]:
         post_build = item["spec"].get("postBuild")

@@ -20,7 +20,7 @@ from sandbox.cluster.workloads import Workloads
 
 CONTROLLER: Final = "helm-controller"
 FINALIZER: Final = "finalizers.fluxcd.io"
-_INSTALL_S: Final = 0.3
+_INSTALL_S: Final = 0.7
 _WAIT_S: Final = 8.0
 _FAIL_S: Final = 0.6
 _REMEDY_S: Final = 0.5

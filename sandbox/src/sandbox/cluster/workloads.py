@@ -40,7 +40,7 @@ from sandbox.cluster.workload_status import (
 
 WORKLOADS: Final = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
 DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
-_START_S: Final = 0.5
+_START_S: Final = 0.8
 _PULL_AGAIN_S: Final = 1.5
 Owner = tuple[Kind, Key]
 

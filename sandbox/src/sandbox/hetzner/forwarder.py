@@ -2,8 +2,8 @@
 
 Ports below 1024 are served, and reached at the targets, at port + 8000, so that nothing needs to be root. A target is
 healthy when its destination port accepts a connection. Checks run in one loop with a fixed budget of connections per
-second, whatever the number of load balancers; a connection that cannot reach a target tries the next and marks it.
-Protocol `http` and `https` are forwarded as plain TCP; firewalls do not filter.
+second, whatever the number of load balancers, and at most one per second and target; a connection that cannot reach a
+target tries the next and marks it. Protocol `http` and `https` are forwarded as plain TCP; firewalls do not filter.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ _CONNECT_S: Final = 2.0
 _CHUNK: Final = 1 << 16
 _CHECKS_PER_TURN: Final = 20
 _TURN_S: Final = 0.1
+_ROUND_S: Final = 1.0
 
 
 def served_port(port: int) -> int:
@@ -144,7 +145,7 @@ class Forwarder:
                 if budget == 0:
                     await asyncio.sleep(_TURN_S)
                     budget = _CHECKS_PER_TURN
-            await asyncio.sleep(_TURN_S)
+            await asyncio.sleep(_ROUND_S)
 
     def _all_targets(self) -> Iterator[tuple[Record, "Reached"]]:
         for project in list(self.cloud.projects.values()):

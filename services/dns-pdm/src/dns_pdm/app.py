@@ -28,7 +28,7 @@ from dns_pdm.keeping import Hosting, ZoneKeeper
 from dns_pdm.powerdns import PowerDns
 from dns_pdm.questions import Answers
 from dns_pdm.settings import Settings
-from dns_pdm.topology import DescribedTopology
+from dns_pdm.topology import IANA_ROOT, DescribedTopology, PublicTree
 
 _MINTING_KEY_BYTES = 32
 
@@ -112,7 +112,8 @@ def hosting_of(settings: Settings) -> Hosting:
 def topology_of(settings: Settings) -> DescribedTopology:
     """Who serves what. The pool zones are served by our own name servers unless something else is said."""
     pools = dict.fromkeys(settings.pool_domains, settings.nameservers)
-    return DescribedTopology({**pools, **settings.tree_zones}, settings.tree_hosts)
+    tree = PublicTree(settings.root_servers or IANA_ROOT, settings.root_port) if settings.public_tree else None
+    return DescribedTopology({**pools, **settings.tree_zones}, settings.tree_hosts, tree)
 
 
 def read_minting_key(path: Path) -> SecretStr:

@@ -46,6 +46,14 @@ class Settings(BusSettings):
     """Zones above customers' domains and the host names that serve them, where the public tree is not to be asked."""
     tree_hosts: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Where name servers listen (address or address:port), where that is not public knowledge."""
+    public_tree: bool = False
+    """Walk down from the root for what the two above do not describe: needed for customers' domains on the Internet."""
+    root_servers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Root servers of a private tree, host name to addresses; the Internet's by default."""
+    root_port: int = Field(53, ge=1, le=65535)
+    """Port of every server of that tree."""
+    resolvers: tuple[str, ...] = ()
+    """Resolvers (address or address:port) that are asked what the public sees; none leaves it out."""
     first_check_s: float = Field(15.0, gt=0)
     """A delegation that does not hold yet is looked at again after this long, then after twice that, and so on."""
     slowest_check_s: float = Field(900.0, gt=0)

@@ -192,11 +192,12 @@ class Commands:
             )
             before: SovereignRequested = asked.event.data
             fact = before.model_copy(update={"request_id": cause, "kind": "retry"})
+            # Before the fact: the work may begin at once, and the owner of a life has no rival.
+            await self._store(command.sovereign, where.life, command.secrets)
             try:
                 await self._journal.append([fact], about, cause=cause, after=history)
             except Conflict:
                 continue
-            await self._store(command.sovereign, where.life, command.secrets)
             return _accepted(about, derived_id(cause, fact, about))
         raise TryAgain(f"others kept writing about {command.sovereign}")
 
@@ -218,11 +219,12 @@ class Commands:
             where = _standing_of(history, who, command.sovereign, stages)
             fact = fact_of(history)
             about = About(sovereign=command.sovereign, owner=who.owner, actor=who.actor, life=where.life, run=where.run)
+            # Before the fact: the work may begin at once, and the owner of a life has no rival.
+            await self._store(command.sovereign, where.life, secrets)
             try:
                 await self._journal.append([fact], about, cause=cause, after=history)
             except Conflict:
                 continue
-            await self._store(command.sovereign, where.life, secrets)
             return _accepted(about, derived_id(cause, fact, about))
         raise TryAgain(f"others kept writing about {command.sovereign}")
 

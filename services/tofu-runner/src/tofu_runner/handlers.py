@@ -192,8 +192,10 @@ def _to_destroy(about: About, history: History) -> bool:
     return about.life == history.life and standing.decommissioning(history) and not standing.destroyed(history)
 
 
-async def forget(event: Event[SovereignHandedOver], _history: History, *, world: World) -> Effects:
-    """The Sovereign stands on its own: erase what we could reach it with."""
+async def forget(event: Event[SovereignHandedOver], history: History, *, world: World) -> Effects:
+    """The Sovereign stands on its own: erase what we could reach it with, but not what a decommission has brought."""
+    if standing.decommissioning(history):
+        return _NOTHING
     await world.keep.forget(event.about)
     return _NOTHING
 

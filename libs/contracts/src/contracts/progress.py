@@ -35,6 +35,7 @@ class Progress:
         view = self.view
         view.last_sequence, view.last_at, view.events = sequence, event.time, view.events + 1
         view.owner = event.owner
+        view.handed_over = view.handed_over or isinstance(event.data, sovereign.SovereignHandedOver)
         taker = _TAKERS.get(type(event.data))
         if taker is not None and event.run >= view.run:
             taker(view, event.data, event.time, event)
@@ -109,7 +110,9 @@ def _asked(state: str) -> Callable[[View, Any, datetime, Event[Any]], None]:
 
 
 def _ready(view: View, fact: sovereign.SovereignReady, at: datetime, _event: Event[Any]) -> None:
-    view.state, view.ended_at, view.urls, view.trouble = "ready", at, fact.urls, None
+    # A later run of a Sovereign that stands on its own hands nothing over again.
+    view.state = "handed-over" if view.handed_over else "ready"
+    view.ended_at, view.urls, view.trouble = at, fact.urls, None
     _end(view, "Ready", at)
 
 

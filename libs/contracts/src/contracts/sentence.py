@@ -101,9 +101,16 @@ def _installing(view: View) -> str:
         return f"{said} {failed[0].component} {failed[0].state}: {failed[0].reason or failed[0].message}."
     waiting = next((row for row in view.releases if row.state == "pending" and row.blocked_by), None)
     if waiting is not None:
-        return f"{said} {waiting.component} waits for {_bare(waiting.blocked_by)}."
+        return f"{said} {waiting.component} waits for {what_blocks(waiting)}."
     busy = [row.component for row in view.releases if row.state == "installing"]
     return f"{said} {', '.join(busy)} under way." if busy else said
+
+
+def what_blocks(row: Release) -> str:
+    """What a release waits for, in words: another component, or something of its own."""
+    kind, _, name = row.blocked_by.rpartition("/")
+    bare = _bare(name)
+    return f"its {kind}" if bare == row.component and kind else bare
 
 
 def _bare(name: str) -> str:
@@ -128,9 +135,3 @@ _WORKING: Final = {
     "Kit": _installing,
     "Ready": _finishing,
 }
-
-
-def release_line(row: Release) -> str:
-    """One release in words, for lists and screen readers."""
-    tail = f", waits for {_bare(row.blocked_by)}" if row.blocked_by else ""
-    return f"{row.component} {row.state}{tail}"

@@ -197,6 +197,7 @@ class View(Row):
     load_balancer_ipv4: str = ""
     trouble: Trouble | None = Field(default=None, description="What somebody has to act on now.")
     commands: tuple[Command, ...] = ()
+    handed_over: bool = Field(default=False, description="It was handed over in this life.")
     released: tuple[str, ...] = Field(default=(), description="Which accesses of ours were revoked, proved and erased.")
     gone: tuple[str, ...] = Field(default=(), description="After a decommission: what was seen gone.")
     events: int = 0

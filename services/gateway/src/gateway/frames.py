@@ -83,7 +83,12 @@ def sequence_of(resume: str | int | None, *, epoch: str, newest: int) -> int:
     if resume in (None, ""):
         return 0
     text = str(resume)
-    named, _, number = text.rpartition("-")
-    if (named and named != epoch) or not number.isdecimal() or len(number) > 18 or int(number) > newest:  # noqa: PLR2004
+    named, dash, number = text.rpartition("-")
+    if (
+        (dash and named != epoch)
+        or not (number.isascii() and number.isdecimal())
+        or len(number) > 18
+        or int(number) > newest
+    ):  # noqa: PLR2004
         raise Answer(trouble("resume-unknown", attempted="resume", on=text[:80]))
     return int(number)

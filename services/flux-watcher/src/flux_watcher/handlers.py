@@ -28,15 +28,20 @@ from flux_watcher.charge import given_up
 from flux_watcher.cluster import Cluster
 from flux_watcher.kubeconfig import BadKubeconfig, read_kubeconfig
 from flux_watcher.objects import FLUX_SYSTEM, GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION, Kind
-from flux_watcher.release import NotYet, Patience, revoke
+from flux_watcher.release import REMOVED, NotYet, Patience, revoke
 from flux_watcher.watch import Connect, Secrets
 
+ERASED = "sealed kubeconfig"
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 _RETRY = timedelta(seconds=10)
 
 
 class NoAccess(Exception):
     """We hold no credential for this Sovereign's cluster."""
+
+
+class Erased(NoAccess):
+    """There was a credential, and it was erased."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class Door:
             access = read_kubeconfig(
                 await self.secrets.open(history.sovereign, history.life, enrolled.kubeconfig.name)
             )  # fmt: skip
-        except (KeyError, BadKubeconfig) as error:
+        except KeyError:
+            raise Erased("the sealed kubeconfig was erased") from None
+        except BadKubeconfig as error:
             raise NoAccess(str(error)) from None
         address = f"https://{applied.load_balancer_ipv4}:{self.api_port}"
         async with self.connect(access, address) as cluster:
@@ -69,7 +76,7 @@ class Door:
         if enrolled is None:
             return ()
         await self.secrets.erase(history.sovereign, history.life, enrolled.kubeconfig.name)
-        return ("sealed kubeconfig",)
+        return (ERASED,)
 
 
 async def enrolled(_event: Event[NodeEnrolled], _history: History) -> Iterable[Fact]:
@@ -93,6 +100,9 @@ async def ready(
     try:
         async with door.open(history) as cluster:
             removed = await revoke(cluster, patience)
+    except Erased:
+        # Erased only after the proof: a crash kept this fact from being said.
+        return [FluxReleased(removed=(*REMOVED, ERASED), verified=True)]
     except NoAccess as none:
         raise Refused(f"cannot prove that our access to {event.subject} is gone: {none}") from None
     except NotYet as still:

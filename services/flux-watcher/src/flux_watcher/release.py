@@ -50,7 +50,7 @@ async def revoke(
     try:
         await cluster.delete_namespace(NAMESPACE)
     except Denied:
-        return _REMOVED
+        return REMOVED
     except ApiTrouble as error:
         # The deletion may have been done though its answer was lost: only a refused call tells.
         why = str(error)
@@ -61,7 +61,7 @@ async def revoke(
         try:
             await cluster.namespace_uid("kube-system")
         except Denied:
-            return _REMOVED
+            return REMOVED
         except ApiTrouble as error:
             why = str(error)
         if waited >= patience.for_s:
@@ -70,4 +70,4 @@ async def revoke(
         waited += patience.every_s
 
 
-_REMOVED = (f"Namespace/{NAMESPACE}", f"ServiceAccount/{NAMESPACE}/watcher", f"Secret/{NAMESPACE}/watcher-token")
+REMOVED = (f"Namespace/{NAMESPACE}", f"ServiceAccount/{NAMESPACE}/watcher", f"Secret/{NAMESPACE}/watcher-token")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import ssl
 from pathlib import Path
 from typing import Final
@@ -36,11 +35,9 @@ from sandbox.cluster.store import Change, Store
 from sandbox.cluster.tls import Authority
 from sandbox.cluster.workloads import Workloads
 
-logger = logging.getLogger(__name__)
-
 API_PORT: Final = 6443
 _NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
-_SETTLED_S: Final = 60.0
+_COMPACTED_AFTER_S: Final = 300.0
 _KEPT_WHEN_SETTLED: Final = 8
 
 
@@ -68,14 +65,13 @@ class LightCluster:
         self._directory = directory
         self._root = root
         self._authority = Authority.create(f"{self.fqdn} cluster (simulated)")
-        self._bookmark_s = bookmark_s
         self._timer: asyncio.TimerHandle | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._listener: asyncio.Server | None = None
         self._web: web.Server | None = None
         self._ingress: Ingress | None = None
         self._address = ""
-        self._opening: set[asyncio.Task[None]] = set()
 
         self.store = Store()
         agenda = Agenda(self._time, pace, self._wake)
@@ -104,8 +100,9 @@ class LightCluster:
 
     async def stop(self) -> None:
         """Serve nothing any more; what was simulated ends."""
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._settling):
+            if timer:
+                timer.cancel()
         self.model.agenda.clear()
         if self._ingress:
             await self._ingress.stop()
@@ -264,9 +261,20 @@ class LightCluster:
 
     def _run(self) -> None:
         self._timer = None
-        self.model.agenda.run_due()
-        if (due := self.model.agenda.next_due) is not None:
-            self._wake(due)
+        try:
+            self.model.agenda.run_due()
+        finally:  # a sequence that fails is the loop's to report; the others go on
+            if (due := self.model.agenda.next_due) is not None:
+                self._wake(due)
+            elif self._settling is None:
+                loop = asyncio.get_running_loop()
+                self._settling = loop.call_later(_COMPACTED_AFTER_S, self._settle)
+
+    def _settle(self) -> None:
+        """Nothing has been under way for a while: the history goes, as etcd's does every five minutes."""
+        self._settling = None
+        if self.model.agenda.next_due is None:
+            self.store.compact(_KEPT_WHEN_SETTLED)
 
 
 def _encoded(item: Json) -> Json:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sandbox.cluster import problems
-from sandbox.cluster.objects import BUILT_IN, CRD, NAMESPACE, Json, Key, Kind, Matches, key_of, timestamp
+from sandbox.cluster.objects import BUILT_IN, CRD, FLUX_KINDS, NAMESPACE, Json, Key, Kind, Matches, key_of, timestamp
 
 HISTORY = 256
 """Changes kept per kind before the oldest is compacted."""
@@ -158,6 +158,8 @@ class Store:
         metadata.pop("resourceVersion", None)
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(), "generation": 1}
         stored = {"apiVersion": kind.api_version, "kind": kind.kind, **item, "metadata": metadata}
+        if kind in FLUX_KINDS:
+            stored.setdefault("status", {"observedGeneration": -1})  # the default that their CRDs give
         return self._write(kind, key, "ADDED", stored, None)
 
     def replace(self, kind: Kind, item: Json) -> Json:

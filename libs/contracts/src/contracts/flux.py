@@ -16,6 +16,7 @@ class FluxBootstrapped(Fact):
     controllers: tuple[str, ...]
     revision: str
     expected: tuple[str, ...] = Field(description="The releases of the kit, in dependency order.")
+    cluster_uid: str = Field(default="", description="uid of kube-system: another one is another cluster.")
 
 
 class FluxChanged(Fact):
@@ -113,6 +114,7 @@ class FluxConverged(Fact):
     revision: str
     releases: tuple[tuple[str, str], ...] = Field(description="(release, version).")
     stable_s: float
+    extras: tuple[str, ...] = Field(default=(), description="Releases beside Flux that nobody asked for.")
     replaces: UUID | None = Field(default=None, description="The diverged fact that this one ends.")
 
     @property

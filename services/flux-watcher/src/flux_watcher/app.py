@@ -37,6 +37,7 @@ async def flux_watcher(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         journal=bus.journal,
         secrets=bus.vault,
         hosts=Prober(settings.look),
+        logs=bus.logs,
         connect=connect,
         kit=load_kit(settings.kit_catalogue),
         api_port=settings.api_port,

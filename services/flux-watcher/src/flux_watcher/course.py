@@ -25,7 +25,7 @@ from contracts.flux import (
 from flux_watcher.decide import Verdict, decide, occurrence
 from flux_watcher.memory import Memory
 from flux_watcher.objects import FLUX_KINDS, FLUX_SYSTEM, LISTED_KINDS, Seen
-from flux_watcher.playbook import diagnose, waits_for
+from flux_watcher.playbook import code_of_component, diagnose, waits_for
 from flux_watcher.state import CONTROLLERS, Missing, Picture, Wanted
 
 KEEPS_RETRYING = 3
@@ -129,6 +129,7 @@ class Course:
             controllers=CONTROLLERS,
             revision=self.picture.revision(self.wanted),
             expected=self.wanted.expected.names,
+            cluster_uid=self.memory.cluster_uid,
         )
 
     def _releases(self, now: datetime) -> Iterator[Fact]:
@@ -191,9 +192,8 @@ class Course:
             "occurrence": mark,
         }
         if kind is HrFailed:
-            values["trouble"] = trouble(
-                "release-failed", attempted="install the release", on=seen.title, message=verdict.message
-            )
+            code = code_of_component(self.picture, self.wanted, seen.name) or "release-failed"
+            values["trouble"] = trouble(code, attempted="install the release", on=seen.title, message=verdict.message)
         return kind.model_validate(values)
 
     def _vanished(self, now: datetime) -> Iterator[Fact]:
@@ -240,6 +240,7 @@ class Course:
             revision=self.picture.revision(self.wanted),
             releases=tuple((c.name, c.version) for c in self.wanted.expected.components),
             stable_s=(now - self._stable_since).total_seconds(),
+            extras=self.picture.extras(self.wanted),
             replaces=self.memory.diverged,
         )
 

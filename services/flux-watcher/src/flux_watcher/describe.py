@@ -1,6 +1,5 @@
 """Answers what one object of a cluster looks like in detail: conditions, last events, last log lines."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,7 +11,8 @@ from contracts.questions import Asker, Describe, DescribeReply, KeysReply, Nothi
 from flux_watcher.api import ApiTrouble, NotServed
 from flux_watcher.cluster import Cluster, kind_of
 from flux_watcher.handlers import Door, NoAccess
-from flux_watcher.objects import FLUX_SYSTEM, MESSAGE_LIMIT
+from flux_watcher.masking import masked
+from flux_watcher.objects import FLUX_SYSTEM
 
 LOG_LINES: Final = 100
 _CONTROLLERS: Final = {
@@ -23,15 +23,6 @@ _CONTROLLERS: Final = {
     "Kustomization": "kustomize-controller",
     "HelmRelease": "helm-controller",
 }
-_SECRET: Final = re.compile(
-    r"(?i)(eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]+|(?:bearer|basic)\s+\S{8,}|(?:password|token|secret|apikey)[\"']?\s*[:=]\s*\S+"
-    r"|://[^/\s:@]+:[^/\s@]+@)"
-)
-
-
-def masked(line: str) -> str:
-    """A line of somebody's log without what looks like a secret, cut to a bearable length."""
-    return _SECRET.sub("****", line)[:MESSAGE_LIMIT]
 
 
 async def describe(request: Describe, asker: Asker | None, *, journal: Journal, door: Door) -> DescribeReply:

@@ -74,6 +74,8 @@ class Memory:
     last_passed: UUID | None = None
     last_failed: UUID | None = None
     ever_converged: bool = False
+    cluster_uid: str = ""
+    """Which cluster it is; known over all runs of the life."""
     progress_at: datetime | None = None
     """When anything of this run moved last."""
 
@@ -82,6 +84,8 @@ class Memory:
         """What the stream says was said."""
         memory = cls(history.life, run)
         for item in history:
+            if isinstance(item.event.data, FluxBootstrapped):
+                memory.cluster_uid = item.event.data.cluster_uid or memory.cluster_uid
             if item.event.run == run:
                 memory.add(item.event)
         return memory

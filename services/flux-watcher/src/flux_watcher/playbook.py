@@ -100,7 +100,7 @@ def _code(picture: Picture, wanted: Wanted, first: Missing, *, bootstrapped: boo
         return "chart-missing" if _no_such_chart(first.verdict) else "source-unreachable"
     if not appeared:
         return "flux-not-reconciling"
-    return _code_of_component(picture, wanted, name) or "release-failed"
+    return code_of_component(picture, wanted, name) or "release-failed"
 
 
 def _no_such_chart(verdict: Verdict) -> bool:
@@ -108,7 +108,7 @@ def _no_such_chart(verdict: Verdict) -> bool:
     return verdict.reason == "InvalidChartReference" or "no chart" in text or "not found" in text
 
 
-def _code_of_component(picture: Picture, wanted: Wanted, name: str) -> str:
+def code_of_component(picture: Picture, wanted: Wanted, name: str) -> str:
     """What the pods, claims and certificates behind a member say."""
     component = wanted.expected.component(name.rsplit("/", 1)[-1])
     if component is None:

@@ -30,6 +30,7 @@ from flux_watcher.objects import EVIDENCE_KINDS, FLUX_KINDS, LISTED_KINDS, Kind,
 from flux_watcher.probe import trouble_of
 from flux_watcher.reflector import Pace, Reflector
 from flux_watcher.state import Picture, Wanted
+from flux_watcher.tail import SOURCES, Tail
 from flux_watcher.waiting import event_or, still_wanted
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,18 @@ class Secrets(Protocol):
     async def erase(self, sovereign: str, life: int, name: str) -> None:
         """Remove it."""
         ...
+
+
+class Chatter(Protocol):
+    """Where log lines go."""
+
+    async def say(self, sovereign: str, source: str, run: int, lines: Sequence[str]) -> None:
+        """Publish lines; lost without harm."""
+        ...
+
+
+class AnotherCluster(Exception):
+    """What answers is not the cluster that was watched before."""
 
 
 class Hosts(Protocol):
@@ -94,6 +107,7 @@ class Ports:
     journal: Journal
     secrets: Secrets
     hosts: Hosts
+    logs: Chatter
     connect: Connect
     kit: Kit
     api_port: int = 6443
@@ -142,6 +156,7 @@ class Watch:
 
     async def _watch(self, cluster: Cluster) -> None:
         rhythm = self.ports.rhythm
+        await self._identify(cluster)
         self._reflectors = [Reflector(kind, cluster, self, rhythm.pace, lists=self.ports.lists) for kind in FLUX_KINDS]
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors:
@@ -149,6 +164,24 @@ class Watch:
             group.create_task(self._look_at_workloads(cluster))
             group.create_task(self._speak())
             group.create_task(self._probe())
+            for controller in SOURCES:
+                group.create_task(Tail(controller, cluster, self._chat).run())
+
+    async def _chat(self, source: str, lines: Sequence[str]) -> None:
+        about = self.charge.about
+        await self.ports.logs.say(about.sovereign, source, about.run, lines)
+
+    async def _identify(self, cluster: Cluster) -> None:
+        """Make sure that it is the cluster of before, by the uid of kube-system: its objects are nobody else's."""
+        try:
+            uid = await cluster.namespace_uid("kube-system")
+        except ApiTrouble:
+            return  # The reflectors meet the same trouble and tell of it; the next round looks again.
+        known = self.memory.cluster_uid
+        if known and uid != known:
+            await self.say(refused("another cluster answers at this address", self.charge.begun_at))
+            raise AnotherCluster(self.charge.about.sovereign)
+        self.memory.cluster_uid = uid
 
     @asynccontextmanager
     async def _cluster(self) -> AsyncIterator[Cluster | None]:
@@ -217,6 +250,7 @@ class Watch:
         while True:
             calm = self.memory.converged is not None and not self.course.picture.missing(self.course.wanted)
             evidence = () if calm or not self.memory.appeared else EVIDENCE_KINDS
+            await self._identify(cluster)
             for kind in (*LISTED_KINDS, *evidence):
                 await self._look_at(cluster, kind)
             self._list_now.clear()

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from aiohttp import ClientSession
@@ -104,7 +104,12 @@ class Stand:
         await bus.vault.put(SOVEREIGN, 1, sealed)
 
     async def request(
-        self, wanted: Shape | None = None, *, run: int = 1, token: str | None = None
+        self,
+        wanted: Shape | None = None,
+        *,
+        run: int = 1,
+        token: str | None = None,
+        kind: Literal["change", "retry"] = "change",
     ) -> Event[DnsReserved]:
         """What intake and dns-pdm do before tofu-runner's turn."""
         await self.intake.account.put(f"{SOVEREIGN}.1.admin", json.dumps({"email": EMAIL}).encode())
@@ -113,7 +118,7 @@ class Stand:
         await self.put_secret(self.dns, "zone-credential", json.dumps(zone).encode())
         requested = SovereignRequested(
             request_id=uuid4(),
-            kind="new" if run == 1 else "change",
+            kind=kind if run > 1 else "new",
             shape=wanted or shape(),
             body_digest="0" * 64,
             admin_ref=f"{SOVEREIGN}.1.admin",

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from bus import Fired
 from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
+from contracts.node import NodeReported
 from contracts.sovereign import SovereignApproved
 from contracts.tofu import TofuApplied, TofuFailed, TofuPlanned, TofuStarted, TofuWaiting
 from sandbox.hetzner.state import Capacity
@@ -125,3 +126,18 @@ async def test_a_throttled_project_parks_the_run_and_says_until_when(here: Stand
     assert (await here.history()).data(TofuApplied) is not None
     assert (await here.history()).data(TofuStarted) is not None
     assert here.created()["servers"] == 1
+
+
+async def test_a_retry_replaces_the_node_whose_boot_failed_and_asks_nobody(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    before = (await here.history()).data(TofuApplied)
+    assert before is not None
+    at = datetime.now(UTC)
+    report = NodeReported(server=before.nodes[0].name, stage="k3s", number=3, state="failed", sequence=5, at=at)
+    await here.say(here.intake, report)
+    await here.provision(await here.request(shape(worker_count=0), run=2, kind="retry"))
+    after = (await here.history()).data(TofuApplied, run=2)
+    assert after is not None, (await here.history()).recorded[-1]
+    assert after.nodes[0].cloud_id != before.nodes[0].cloud_id
+    assert after.load_balancer_ipv4 == before.load_balancer_ipv4
+    assert here.alive()["servers"] == 1

@@ -19,6 +19,8 @@ Action = Literal["create", "update", "replace", "delete", "import"]
 _MAX_CHANGES_TOLD = 200
 """An event holds at most 256 KiB; a plan of three control planes and fifty workers has about 70 changes."""
 
+_POINTER = "hcloud_load_balancer_target"
+
 HALF_MADE = frozenset({"replace_because_tainted"})
 """Reasons to replace a resource that never was finished: nothing of value is lost, so nobody is asked."""
 
@@ -149,12 +151,19 @@ def reasons_to_ask(plan: Plan, *, always: bool = False, replaceable: Iterable[st
 
     ``replaceable`` are addresses of nodes that failed to boot and never enrolled: replacing them loses nothing.
     """
-    spared = frozenset(replaceable)
+    spared = {*replaceable, *(change.address for change in plan.changes if change.reason in HALF_MADE)}
+    # Where a load balancer points goes with the server that it points to, and is nothing of its own.
+    servers = {address.partition("[")[2] for address in spared if address.startswith("hcloud_server.")}
+    spared |= {
+        change.address
+        for change in plan.changes
+        if change.resource_type == _POINTER and change.address.partition("[")[2] in servers
+    }
     reasons = []
     for change in plan.changes:
         if change.action == "delete":
             reasons.append(f"{change.address} would be destroyed")
-        elif change.action == "replace" and change.reason not in HALF_MADE and change.address not in spared:
+        elif change.action == "replace" and change.address not in spared:
             why = f" ({change.reason.replace('_', ' ')})" if change.reason else ""
             reasons.append(f"{change.address} would be destroyed and made anew{why}")
     if not reasons and always and plan.changes:

@@ -4,11 +4,11 @@
 replaced finishes twice, once deleted and once created, so it counts as two in both.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from contracts.tofu import TofuProgressed
-from tofu_runner.lines import Hook, Planned
+from tofu_runner.lines import Hook
 
 State = Literal["creating", "created", "updating", "updated", "deleting", "deleted", "failed", "working"]
 
@@ -20,12 +20,6 @@ _STATES: Mapping[tuple[str, str], State] = {
     ("start", "delete"): "deleting",
     ("complete", "delete"): "deleted",
 }
-_STEPS: Mapping[str, int] = {"create": 1, "update": 1, "delete": 1, "replace": 2, "import": 0}
-
-
-def total_of(planned: Iterable[Planned]) -> int:
-    """How many resource operations the plan will finish."""
-    return sum(_STEPS.get(change.action, 0) for change in planned)
 
 
 class Tally:

@@ -7,7 +7,7 @@ budget lets go of everything and sets a timer.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -132,13 +132,14 @@ async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
     settings = work.world.settings
     await work.step("initialise OpenTofu", work.workspace.init)
     adopted = await _adopt(work, shape)
+    broken = await _broken(work)
     await work.step(
         ATTEMPTED_PLAN,
-        lambda on_line: work.workspace.plan(variables, on_line, parallelism=settings.parallelism),
+        lambda on_line: work.workspace.plan(variables, on_line, replace=broken, parallelism=settings.parallelism),
     )
     plan = plan_of(await work.workspace.show_plan())
     cost = await _cost(work, shape)
-    await _gate(work, shape, plan, cost)
+    await _gate(work, shape, plan, cost, broken)
     work.versions.removable = plan.removals
     work.tally = Tally(_total(plan), work.lease.token)
     await work.step(
@@ -198,9 +199,11 @@ async def _cost(work: Bench, shape: Shape) -> Cost | None:
     return cost_of(shape, prices, sample=work.world.settings.sample_prices)
 
 
-async def _gate(work: Bench, shape: Shape, plan: Plan, cost: Cost | None) -> None:
+async def _gate(work: Bench, shape: Shape, plan: Plan, cost: Cost | None, broken: Sequence[str]) -> None:
     """Tell the plan; Parked when somebody has to approve it first."""
-    reasons = reasons_to_ask(plan, always=shape.approve_plans == "always", replaceable=_replaceable(work, plan))
+    reasons = reasons_to_ask(
+        plan, always=shape.approve_plans == "always", replaceable=(*broken, *_never_enrolled(work, plan))
+    )
     history = work.chain.history
     approved = standing.approved_digest(history, work.about.run)
     ask = bool(reasons) and approved != plan.digest
@@ -224,7 +227,15 @@ async def _gate(work: Bench, shape: Shape, plan: Plan, cost: Cost | None) -> Non
     raise Parked
 
 
-def _replaceable(work: Bench, plan: Plan) -> tuple[str, ...]:
+async def _broken(work: Bench) -> tuple[str, ...]:
+    """Addresses of the nodes that this retry makes anew, as far as the state has them."""
+    whole = await work.world.bus.journal.history(work.about.sovereign)
+    servers = standing.broken_nodes(whole)
+    known = [resource for resource in work.versions.resources if resource.resource_type == "hcloud_server"]
+    return tuple(resource.address for resource in known if resource.name in servers)
+
+
+def _never_enrolled(work: Bench, plan: Plan) -> tuple[str, ...]:
     """Nodes that may be replaced unasked: those of a Sovereign whose first node never enrolled."""
     if standing.enrolled(work.chain.history):
         return ()

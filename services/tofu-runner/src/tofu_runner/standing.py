@@ -5,7 +5,7 @@ The history is a fold: the last event of each kind. Of a pair of opposite facts 
 
 from contracts.event import Fact
 from contracts.history import History
-from contracts.node import NodeEnrolled
+from contracts.node import NodeEnrolled, NodeReported
 from contracts.sovereign import (
     SovereignApproved,
     SovereignCancelled,
@@ -20,12 +20,10 @@ from contracts.tofu import (
     TofuDestroyed,
     TofuFailed,
     TofuInterrupted,
-    TofuPlanned,
+    TofuProgressed,
     TofuStarted,
     TofuWaiting,
 )
-
-_ENDS: tuple[type[Fact], ...] = (TofuApplied, TofuFailed, TofuInterrupted, TofuDestroyed, TofuWaiting)
 
 
 def _at(history: History, fact: type[Fact], run: int | None = None) -> int:
@@ -36,12 +34,6 @@ def _at(history: History, fact: type[Fact], run: int | None = None) -> int:
 def started(history: History, run: int) -> bool:
     """Whether work of this run ever began."""
     return _at(history, TofuStarted, run) > 0
-
-
-def deserted(history: History) -> bool:
-    """Whether the last worker of this life never said how it ended: it died, or works still."""
-    begun = _at(history, TofuStarted)
-    return begun > 0 and all(_at(history, end) < begun for end in _ENDS)
 
 
 def decommissioning(history: History) -> bool:
@@ -85,17 +77,6 @@ def approved_digest(history: History, run: int) -> str:
     return approved.plan_digest if approved else ""
 
 
-def said_digest(history: History, run: int) -> str:
-    """The digest of the plan that waits for an approval."""
-    planned = history.data(TofuPlanned, run=run)
-    return planned.digest if planned and planned.needs_approval else ""
-
-
-def touched(history: History) -> bool:
-    """Whether an apply ever began in this life."""
-    return _at(history, TofuStarted) > 0
-
-
 def destroyed(history: History) -> bool:
     """Whether this life's resources are proved gone, and nothing began since."""
     return _at(history, TofuDestroyed) > 0
@@ -104,6 +85,28 @@ def destroyed(history: History) -> bool:
 def request_of(history: History) -> SovereignRequested | None:
     """The newest request of this life."""
     return history.data(SovereignRequested)
+
+
+def broken_nodes(history: History) -> tuple[str, ...]:
+    """Servers that a retry makes anew: their last word was a failed stage, or the first one never handed in.
+
+    Wants the whole history, not its fold: all servers report on one subject. What was made since then is not broken.
+    """
+    request, begun = request_of(history), history.data(TofuStarted)
+    if request is None or request.kind != "retry" or begun is None:
+        return ()
+    broken: dict[str, bool] = {}
+    for item in history:
+        match item.event.data:
+            case NodeReported(server=server, state=state):
+                broken[server] = state == "failed"
+            case TofuProgressed(address=address, state="created"):
+                broken |= {server: False for server in broken if f'"{server}"' in address}
+            case SovereignFailed(trouble=why) if why.code == "enrol-timeout":
+                broken[begun.first_server] = True
+    if enrolled(history):
+        broken[begun.first_server] = False
+    return tuple(sorted(server for server, is_broken in broken.items() if is_broken))
 
 
 def enrolled(history: History) -> bool:

@@ -1,10 +1,10 @@
 """The OpenTofu state of one life of a Sovereign, kept in KV ``tofu`` as immutable, encrypted versions.
 
-A version is cut into chunks ``<id>.<life>.<serial>.<chunk>``; the head ``<id>.<life>.head`` names the newest one
-and is moved by compare-and-set, with the fencing token of the lease under which it was written. The lease is the
-lock. A version is refused unless it follows from the head: same lineage, higher serial, and no more resources gone
-than the plan under way takes away. Bytes are only ever stored encrypted; they are opened here, in memory, to know
-which resources they hold.
+A version is cut into chunks ``<id>.<life>.<serial>.<chunk>``, the chunk's name beginning with its writer's fencing
+token; the head ``<id>.<life>.head`` names the newest one and is moved by compare-and-set, with the fencing token of
+the lease under which it was written. The lease is the lock. A version is refused unless it follows from the head:
+same lineage, higher serial, and no more resources gone than the plan under way takes away. Bytes are only ever
+stored encrypted; they are opened here, in memory, to know which resources they hold.
 """
 
 import base64
@@ -163,7 +163,7 @@ class StateVersions:
     async def _bytes(self, head: Head) -> bytes:
         parts = []
         for chunk in range(head.chunks):
-            found = await self._bucket.get(f"{self._prefix}.{head.serial}.{chunk}")
+            found = await self._bucket.get(self._chunk(head, chunk))
             if found is None:
                 raise StateUnreadable(f"chunk {chunk} of version {head.serial} is gone")
             parts.append(found.value)
@@ -189,7 +189,7 @@ class StateVersions:
         chunks = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
         head = Head(int(state["serial"]), str(state["lineage"]), len(chunks), len(body), digest, self._lease.token)
         for number, chunk in enumerate(chunks):
-            await self._bucket.put(f"{self._prefix}.{head.serial}.{number}", chunk)
+            await self._bucket.put(self._chunk(head, number), chunk)
         self._check_lease()
         try:
             self._revision = await self._bucket.update(
@@ -199,6 +199,10 @@ class StateVersions:
             raise StateRefused("another worker wrote a version since this run read the state") from None
         self._head, self.resources = head, resources
         await self._forget_oldest(head.serial)
+
+    def _chunk(self, head: Head, number: int) -> str:
+        """A chunk's key. With the writer's token, so that a worker that was overtaken never writes over another's."""
+        return f"{self._prefix}.{head.serial}.{head.fencing_token}-{number}"
 
     def _check_lease(self) -> None:
         if not self._lease.sure:

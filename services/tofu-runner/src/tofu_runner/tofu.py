@@ -131,11 +131,19 @@ class Workspace:
         return await self._run(["init", "-json"], on_line)
 
     async def plan(
-        self, variables: bytes, on_line: OnLine, *, destroy: bool = False, parallelism: int = 10
+        self,
+        variables: bytes,
+        on_line: OnLine,
+        *,
+        destroy: bool = False,
+        replace: Sequence[str] = (),
+        parallelism: int = 10,
     ) -> Finished:
         """Plan into the folder, encrypted."""
         arguments = ["plan", "-json", f"-out={PLAN_FILE}", "-lock-timeout=30s", f"-parallelism={parallelism}"]
-        return await self._run([*arguments, *(["-destroy"] if destroy else [])], on_line, variables=variables)
+        arguments += ["-destroy"] if destroy else []
+        arguments += [f"-replace={address}" for address in replace]
+        return await self._run(arguments, on_line, variables=variables)
 
     async def show_plan(self) -> dict[str, Any]:
         """The plan in full, secrets too: for ``plan.plan_of`` alone."""

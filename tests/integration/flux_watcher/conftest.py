@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -17,8 +18,7 @@ import yaml
 from bus import Bus, run_service
 from bus.seal import seal
 from bus.server import NatsServer
-from contracts.event import About, Event, Fact, event_of
-from contracts.history import History
+from contracts.event import About, Event, Fact
 from contracts.node import NodeEnrolled
 from contracts.request import SovereignRequest
 from contracts.sovereign import SovereignRequested
@@ -34,7 +34,6 @@ from tests.integration.sandbox_cluster.conftest import KIT, Bench, address
 from tests.requests import request_body
 
 SOVEREIGN = "acme_omani_works"
-CAUSE = "11111111-2222-3333-4444-555555555555"
 
 
 def about(run: int = 1, life: int = 1) -> About:
@@ -91,7 +90,7 @@ class Stage:
     async def say(self, fact: Fact, *, by: str, run: int = 1) -> Event[Any]:
         bus = await self.bus_of(by)
         history = await bus.journal.fold(SOVEREIGN)
-        after = await bus.journal.append([fact], about(run), cause=_cause(history, run), after=history)
+        after = await bus.journal.append([fact], about(run), cause=uuid4(), after=history)
         return after.recorded[-1].event
 
     async def boot(self, scenario: Scenario = HAPPY) -> LightCluster:
@@ -103,7 +102,7 @@ class Stage:
     async def request(self, run: int = 1) -> None:
         shape = SovereignRequest.model_validate(request_body("acme.omani.works")).shape()
         fact = SovereignRequested(
-            request_id=_uuid(run), kind="new", shape=shape, body_digest="0" * 64, admin_ref=f"{SOVEREIGN}.1.admin"
+            request_id=uuid4(), kind="new", shape=shape, body_digest="0" * 64, admin_ref=f"{SOVEREIGN}.1.admin"
         )
         await self.say(fact, by="intake", run=run)
 
@@ -173,26 +172,6 @@ class Stage:
 
 def _node(name: str, role: Any) -> Node:
     return Node(name=name, cloud_id=1, role=role, server_type="cpx22", location="fsn1")
-
-
-def _uuid(run: int) -> Any:
-    return event_of(_any(), about(run), source="test", cause=_zero()).id
-
-
-def _any() -> Fact:
-    from contracts.sovereign import SovereignCancelRequested
-
-    return SovereignCancelRequested()
-
-
-def _zero() -> Any:
-    from uuid import UUID
-
-    return UUID(CAUSE)
-
-
-def _cause(history: History, run: int) -> Any:
-    return history.recorded[0].event.id if history.recorded else _uuid(run)
 
 
 @pytest.fixture

@@ -1,20 +1,34 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from bus import Bus
+from bus import Answer, Bus
+from contracts.catalogue import DESCRIBE
 from contracts.flux import (
     FluxBootstrapped,
     FluxChanged,
     FluxConverged,
+    FluxDiverged,
     FluxReleased,
+    FluxStalled,
+    HrDegraded,
     HrInstalling,
     HrPending,
     HrReady,
     ProbeFailed,
     ProbePassed,
 )
-from contracts.sovereign import SovereignCancelRequested, SovereignReady, Url
+from contracts.questions import Asker, Describe
+from contracts.sovereign import (
+    SovereignCancelRequested,
+    SovereignReady,
+    SovereignReconcileRequested,
+    SovereignSuspendRequested,
+    Url,
+)
 from flux_watcher.expected import load_kit
 from tests.integration.flux_watcher.conftest import SOVEREIGN, Stage, eventually
 from tests.integration.sandbox_cluster.conftest import KIT
@@ -151,3 +165,80 @@ async def test_a_name_that_leads_elsewhere_fails_the_probe_until_it_does_not(sta
         stage.names.address = stage.bench.address
         passed = await stage.until(ProbePassed)
     assert passed.replaces is not None
+
+
+async def test_the_controllers_logs_follow_to_the_stream_of_chatter(stage: Stage) -> None:
+    await stage.boot()
+    gateway = await stage.bus_of("gateway")
+    heard: dict[str, list[str]] = {}
+
+    async def take(message: Any) -> None:
+        heard.setdefault(message.subject, []).extend(json.loads(message.data)["lines"])
+
+    await gateway.connection.client.subscribe(f"log.{SOVEREIGN}.>", cb=take)
+    await stage.begin()
+    async with stage.watcher():
+        await stage.until(FluxConverged)
+
+        async def some() -> bool:
+            return any("helm-controller" in subject and lines for subject, lines in heard.items())
+
+        await eventually(some)
+    assert all(len(lines) == len(set(lines)) for lines in heard.values())
+
+
+async def test_another_cluster_at_the_address_is_refused_by_name(stage: Stage) -> None:
+    cluster = await stage.boot()
+    await stage.begin()
+    async with stage.watcher("one"):
+        assert (await stage.until(FluxBootstrapped)).cluster_uid
+    kube_system = cluster.get("Namespace", None, "kube-system")[0]
+    kube_system["metadata"]["uid"] = "another"
+    before = len(await stage.events())
+    async with stage.watcher("two"):
+        stalled = await stage.until(FluxStalled)
+    assert stalled.trouble.code == "hand-in-refused"
+    assert len(await stage.events()) == before + 1
+
+
+async def test_an_operator_sees_one_object_in_detail_and_another_owner_does_not(stage: Stage) -> None:
+    await stage.boot()
+    await stage.begin()
+    gateway = await stage.bus_of("gateway")
+    asked = Describe(sovereign=SOVEREIGN, kind="helmrelease", name="bp-cilium")
+    async with stage.watcher():
+        await stage.until(HrReady)
+        found = await gateway.ask(DESCRIBE, asked, asker=Asker(actor="olga", owner="omantel", roles=("viewer",)))
+        assert found.kind == "HelmRelease"
+        assert {row["type"]: row["status"] for row in found.conditions}["Ready"] == "True"
+        assert found.log
+        with pytest.raises(Answer) as refused:
+            await gateway.ask(DESCRIBE, asked, asker=Asker(actor="rita", owner="rival", roles=("operator",)))
+        assert refused.value.trouble.code == "unknown-sovereign"
+        nothing = asked.model_copy(update={"name": "ghost"})
+        with pytest.raises(Answer):
+            await gateway.ask(DESCRIBE, nothing, asker=Asker(actor="olga", owner="omantel"))
+
+
+async def test_suspend_and_reconcile_reach_the_cluster_and_are_seen_again(stage: Stage) -> None:
+    cluster = await stage.boot()
+    await stage.begin()
+    async with stage.watcher():
+        await stage.until(FluxConverged)
+        await stage.say(SovereignSuspendRequested(release="bp-gitea", suspend=True), by="intake")
+        degraded = await stage.until(HrDegraded)
+        assert (degraded.release, degraded.reason) == ("bp-gitea", "Suspended")
+        await stage.until(FluxDiverged)
+        await stage.say(SovereignSuspendRequested(release="bp-gitea", suspend=False), by="intake")
+
+        async def resumed() -> bool:
+            return len(await stage.facts(FluxConverged)) == 2
+
+        await eventually(resumed, 15)
+        await stage.say(SovereignReconcileRequested(release="bp-spire"), by="intake")
+
+        async def kicked() -> bool:
+            item = cluster.get("HelmRelease", "flux-system", "bp-spire")[0]
+            return "reconcile.fluxcd.io/requestedAt" in (item["metadata"].get("annotations") or {})
+
+        await eventually(kicked)

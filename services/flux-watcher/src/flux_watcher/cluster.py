@@ -229,13 +229,28 @@ async def open_cluster(access: Access, server: str, timeouts: Timeouts | None = 
         api_key_prefix={"BearerToken": "Bearer"},
         ca_cert_data=access.ca_pem,
         retries=None,
-        client_session_kwargs={"trust_env": False, "read_bufsize": _READ_BUFFER},
+        client_session_kwargs={
+            "trust_env": False,
+            "read_bufsize": _READ_BUFFER,
+            "middlewares": (_refuse_redirects,),
+        },
     )
     client = ApiClient(configuration)
     try:
         yield Cluster(client, timeouts or Timeouts())
     finally:
         await client.close()  # type: ignore[no-untyped-call]
+
+
+async def _refuse_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """A cluster that sends us elsewhere could make us call anything that we can reach: it is not followed."""
+    response = await handler(request)
+    if 300 <= response.status < 400:  # noqa: PLR2004 - HTTP
+        response.close()
+        raise aiohttp.ClientError(f"redirect {response.status} refused")
+    return response
 
 
 def kind_of(name: str) -> Kind | None:

@@ -18,6 +18,7 @@ EVERYTHING: Final = "*"
 """The channel of all Sovereigns that a viewer may see."""
 _OWNER: Final = re.compile(rb'"owner":\s*"([a-z0-9-]{1,63})"')
 _NO_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+_DIGITS: Final = 18
 _TEXT: Final = 0x81
 _SHORT: Final = 126
 _MEDIUM: Final = 1 << 16
@@ -84,11 +85,7 @@ def sequence_of(resume: str | int | None, *, epoch: str, newest: int) -> int:
         return 0
     text = str(resume)
     named, dash, number = text.rpartition("-")
-    if (
-        (dash and named != epoch)
-        or not (number.isascii() and number.isdecimal())
-        or len(number) > 18
-        or int(number) > newest
-    ):  # noqa: PLR2004
+    readable = number.isascii() and number.isdecimal() and len(number) <= _DIGITS
+    if (dash and named != epoch) or not readable or int(number) > newest:
         raise Answer(trouble("resume-unknown", attempted="resume", on=text[:80]))
     return int(number)

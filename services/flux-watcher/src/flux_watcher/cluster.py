@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 _READ_BUFFER: Final = 32 * 1024
 _MOST_BYTES: Final = 32 * 1024 * 1024
-_MOST_LOG_LINE: Final = 8 * 1024
 _MOST_LINE: Final = 2 * 1024 * 1024
 _CHANGES: Final[dict[str, Change]] = {
     "ADDED": "ADDED",
@@ -123,14 +122,6 @@ class Cluster:
         async with self._request("GET", path, query, seconds=self.timeouts.answer_s) as response:
             content = await _bounded(response, 512 * 1024)
         return content.decode("utf-8", "replace").splitlines()
-
-    async def follow_log(self, namespace: str, pod: str, *, seconds: int) -> AsyncIterator[str]:
-        """A pod's last lines and what it logs from now on, for a bounded time, however long it is silent."""
-        query = {"follow": "true", "tailLines": "20"}
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        async with self._request("GET", path, query, seconds=seconds) as response:
-            async for line in self._lines(response, silence_s=seconds):
-                yield line.decode("utf-8", "replace")[:_MOST_LOG_LINE]
 
     async def _collection(self, kind: Kind, query: dict[str, str]) -> Mapping[str, Any]:
         try:

@@ -1,30 +1,38 @@
 """The Flux controllers' logs, followed to the stream of chatter: bounded, masked, by component.
 
-Lines are collected for a second and passed on together. A controller that writes more than the bound loses the rest,
-and the number of lost lines is told; facts are never held up by logs, nor the watch by a log that cannot be read.
+Each look reads a pod's last lines and passes on those that were not passed on before; between looks no connection is
+held, since hundreds of clusters would each hold three. What was written beyond the bound is lost, and that is told:
+facts are never held up by logs, nor the watch by a log that cannot be read.
 """
 
-import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from flux_watcher.api import ApiTrouble
-from flux_watcher.cluster import Cluster
 from flux_watcher.masking import masked
 from flux_watcher.objects import FLUX_SYSTEM
-from flux_watcher.waiting import still_wanted
 
 log = logging.getLogger(__name__)
 
 SOURCES: Final = ("source-controller", "kustomize-controller", "helm-controller")
-PER_SECOND: Final = 200
-_REMEMBERED: Final = 500
+PER_LOOK: Final = 200
+"""So many of the newest lines are read at a look."""
+LOST: Final = "(older lines were left out)"
 
-Publish = Callable[[str, Sequence[str]], Awaitable[None]]
-"""Source and lines."""
+
+class Logged(Protocol):
+    """What is read of a cluster."""
+
+    async def pods(self, namespace: str, labels: str) -> list[str]:
+        """Names of the pods with these labels."""
+        ...
+
+    async def log_lines(self, namespace: str, pod: str, *, tail: int) -> list[str]:
+        """The last lines that a pod logged."""
+        ...
 
 
 @dataclass
@@ -32,55 +40,22 @@ class Tail:
     """One controller's log."""
 
     controller: str
-    cluster: Cluster
-    publish: Publish
-    follow_s: int = 240
-    pause_s: float = 15.0
-    flush_s: float = 1.0
-    _lines: deque[str] = field(default_factory=deque)
-    _lost: int = 0
-    _sent: deque[int] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _passed: deque[int] = field(default_factory=lambda: deque(maxlen=4 * PER_LOOK))
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._read())
-            group.create_task(self._flush())
+    async def look(self, cluster: Logged) -> Sequence[str]:
+        """The lines since the last look, masked; none when the log cannot be read now."""
+        fresh: list[str] = []
+        try:
+            for pod in await cluster.pods(FLUX_SYSTEM, f"app={self.controller}"):
+                fresh.extend(self.newer(await cluster.log_lines(FLUX_SYSTEM, pod, tail=PER_LOOK)))
+        except ApiTrouble as error:
+            log.debug("no log", extra={"action": "log-waits", "controller": self.controller, "why": str(error)})
+        return fresh
 
-    async def _read(self) -> None:
-        while True:
-            still_wanted()
-            try:
-                for pod in await self.cluster.pods(FLUX_SYSTEM, f"app={self.controller}"):
-                    async for line in self.cluster.follow_log(FLUX_SYSTEM, pod, seconds=self.follow_s):
-                        self.take(line)
-            except ApiTrouble as error:
-                log.debug("no log", extra={"action": "log-waits", "controller": self.controller, "why": str(error)})
-            await asyncio.sleep(self.pause_s)
-
-    def take(self, line: str) -> None:
-        """One line; one that was passed on before (a new connection begins with the last lines) is not taken again."""
-        mark = hash(line)
-        if mark in self._sent:
-            return
-        self._sent.append(mark)
-        if len(self._lines) >= PER_SECOND:
-            self._lost += 1
-            return
-        self._lines.append(masked(line))
-
-    async def _flush(self) -> None:
-        while True:
-            still_wanted()
-            await asyncio.sleep(self.flush_s)
-            if lines := self.drain():
-                await self.publish(self.controller, lines)
-
-    def drain(self) -> list[str]:
-        """What was collected, and how much was lost."""
-        lines = list(self._lines)
-        self._lines.clear()
-        if self._lost:
-            lines.append(f"({self._lost} lines more were left out)")
-            self._lost = 0
-        return lines
+    def newer(self, lines: Sequence[str]) -> list[str]:
+        """Those that were not passed on before, and whether some were missed in between."""
+        known = set(self._passed)
+        fresh = [line for line in lines if hash(line) not in known]
+        missed = bool(known) and len(fresh) == len(lines) >= PER_LOOK
+        self._passed.extend(hash(line) for line in fresh)
+        return [*([LOST] if missed else []), *(masked(line) for line in fresh)]

@@ -164,12 +164,21 @@ class Watch:
             group.create_task(self._look_at_workloads(cluster))
             group.create_task(self._speak())
             group.create_task(self._probe())
-            for controller in SOURCES:
-                group.create_task(Tail(controller, cluster, self._chat).run())
+            group.create_task(self._follow_logs(cluster))
 
-    async def _chat(self, source: str, lines: Sequence[str]) -> None:
-        about = self.charge.about
-        await self.ports.logs.say(about.sovereign, source, about.run, lines)
+    async def _follow_logs(self, cluster: Cluster) -> None:
+        """Pass on what the controllers log: often while something is not ready."""
+        about, tails = self.charge.about, [Tail(controller) for controller in SOURCES]
+        while True:
+            still_wanted()
+            for tail in tails:
+                if lines := await tail.look(cluster):
+                    await self.ports.logs.say(about.sovereign, tail.controller, about.run, lines)
+            await asyncio.sleep(self.ports.rhythm.calm_s if self._calm() else self.ports.rhythm.busy_s)
+
+    def _calm(self) -> bool:
+        """Whether everything is ready and was said to be."""
+        return self.memory.converged is not None and not self.course.picture.missing(self.course.wanted)
 
     async def _identify(self, cluster: Cluster) -> None:
         """Make sure that it is the cluster of before, by the uid of kube-system: its objects are nobody else's."""
@@ -248,7 +257,7 @@ class Watch:
         """List what is not watched: often while something is not ready, and what explains a standstill with it."""
         rhythm = self.ports.rhythm
         while True:
-            calm = self.memory.converged is not None and not self.course.picture.missing(self.course.wanted)
+            calm = self._calm()
             evidence = () if calm or not self.memory.appeared else EVIDENCE_KINDS
             await self._identify(cluster)
             for kind in (*LISTED_KINDS, *evidence):

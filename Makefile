@@ -41,6 +41,10 @@ check: setup-test  ## Format, lint, types, imports, generated files
 	$(BIN)/mypy libs services cli sandbox tests deploy/tools
 	$(BIN)/lint-imports --no-cache
 
+.PHONY: generate
+generate: setup  ## Write what derives from the catalogue: flow.md, schemas, AsyncAPI, OpenAPI
+	@$(BIN)/python -m contracts
+
 .PHONY: test-unit
 test-unit: setup-test  ## Handlers, decisions, contracts: no broker
 	@$(WITH_TOOLS) $(PYTEST) tests/unit tests/contracts

@@ -6,7 +6,7 @@ from bus import Fired
 from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
 from contracts.node import NodeReported
 from contracts.sovereign import SovereignApproved
-from contracts.tofu import TofuApplied, TofuFailed, TofuPlanned, TofuStarted, TofuWaiting
+from contracts.tofu import TofuApplied, TofuFailed, TofuPlanned, TofuRelocated, TofuStarted, TofuWaiting
 from sandbox.hetzner.state import Capacity
 from tests.integration.tofu_runner.stand import SOVEREIGN, Stand, shape
 from tofu_runner import handlers
@@ -141,3 +141,31 @@ async def test_a_retry_replaces_the_node_whose_boot_failed_and_asks_nobody(here:
     assert after.nodes[0].cloud_id != before.nodes[0].cloud_id
     assert after.load_balancer_ipv4 == before.load_balancer_ipv4
     assert here.alive()["servers"] == 1
+
+
+async def test_another_type_is_chosen_where_the_request_allows_it_and_kept_afterwards(here: Stand) -> None:
+    wanted = shape(worker_count=0, placement_fallback="type")
+    here.cloud.simulation.set_capacity("fsn1", "cpx22", Capacity(remaining=0))
+    await here.provision(await here.request(wanted))
+    history = await here.history()
+    relocated, applied = history.data(TofuRelocated), history.data(TofuApplied)
+    assert applied is not None, history.data(TofuFailed)
+    assert relocated is not None
+    assert relocated.to_location == "fsn1"
+    assert applied.nodes[0].server_type == relocated.to_type != "cpx22"
+    here.cloud.simulation.set_capacity("fsn1", "cpx22", None)
+    await here.provision(await here.request(wanted, run=2))
+    again = (await here.history()).data(TofuApplied, run=2)
+    assert again is not None
+    assert (again.add, again.change, again.destroy) == (0, 0, 0), "the choice stays"
+
+
+async def test_another_location_is_chosen_and_nothing_half_made_stays_in_the_full_one(here: Stand) -> None:
+    here.cloud.simulation.set_capacity("fsn1", "*", Capacity(remaining=0))
+    await here.provision(await here.request(shape(worker_count=0, placement_fallback="location")))
+    applied = (await here.history()).data(TofuApplied)
+    assert applied is not None, (await here.history()).data(TofuFailed)
+    assert applied.nodes[0].location in {"hel1", "nbg1"}
+    project = here.cloud.simulation.cloud.project("acme")
+    places = {str(r["location"]) for kind in ("servers", "load_balancers") for r in project.tables[kind].values()}
+    assert places == {applied.nodes[0].location}

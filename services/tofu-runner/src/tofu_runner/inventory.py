@@ -7,11 +7,14 @@ calls are counted and paced with the rest, and it never has the real token.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from hcloud import APIException, Client
 from hcloud.actions import ActionException
 from requests import RequestException
+
+from tofu_runner.placement import Offer
 
 OWNER_LABEL = "catalyst-zero/sovereign"
 _APPLICATION = "catalyst-zero"
@@ -98,6 +101,10 @@ class Cloud:
         """What the account pays in a location."""
         return await self._look("read prices", lambda: self._prices(location, server_types, balancer_type))
 
+    async def offers(self) -> tuple[Offer, ...]:
+        """Server types as the account can have them now."""
+        return await self._look("read server types", self._offers)
+
     async def remove(self, found: Found) -> None:
         """Take away one resource; absent is fine."""
         await self._look(f"remove {found.kind} {found.cloud_id}", lambda: self._remove(found))
@@ -157,6 +164,9 @@ class Cloud:
         )
         return Prices(monthly)
 
+    def _offers(self) -> tuple[Offer, ...]:
+        return tuple(_offer(found) for found in self._client.server_types.get_all())
+
     def _remove(self, found: Found) -> None:
         part = getattr(self._client, _PARTS[found.kind])
         try:
@@ -172,6 +182,20 @@ class Cloud:
         except APIException as error:
             if error.code != "not_found":
                 raise
+
+
+def _offer(found: Any) -> Offer:
+    places = {
+        where.location.name
+        for where in found.locations or ()
+        if where.available is not False and (where.deprecation is None or where.deprecation.unavailable_after is None)
+    }
+    prices = {
+        price["location"]: Decimal(price["price_monthly"]["net"])
+        for price in found.prices or ()
+        if price["location"] in places
+    }
+    return Offer(found.name, int(found.cores), float(found.memory), (found.architecture, found.cpu_type), prices)
 
 
 def _found(kind: str, resource: Any, parts: tuple[str, ...] = ()) -> Found:

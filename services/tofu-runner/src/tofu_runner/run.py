@@ -7,7 +7,7 @@ budget lets go of everything and sets a timer.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -18,8 +18,18 @@ from contracts.event import About
 from contracts.history import History
 from contracts.request import Shape
 from contracts.sovereign import SovereignRequested
-from contracts.tofu import Cost, Node, TofuAdopted, TofuApplied, TofuFailed, TofuPlanned, TofuStarted, TofuWaiting
-from tofu_runner import adopt, classify, standing
+from contracts.tofu import (
+    Cost,
+    Node,
+    TofuAdopted,
+    TofuApplied,
+    TofuFailed,
+    TofuPlanned,
+    TofuRelocated,
+    TofuStarted,
+    TofuWaiting,
+)
+from tofu_runner import adopt, classify, placement, standing
 from tofu_runner.bench import Bench, Failed, World, bench
 from tofu_runner.cost import BALANCER_TYPE, cost_of, server_types
 from tofu_runner.inventory import CloudRefused
@@ -60,7 +70,9 @@ async def apply_shape(world: World, about: About, history: History, chain: Chain
     request = standing.request_of(history)
     if request is None:
         raise ValueError(f"{about.sovereign}: no request in life {about.life}")
-    servers = servers_of(about.sovereign, request.shape)
+    choices = placement.relocations(await world.bus.journal.history(about.sovereign))
+    shape = _placed(request.shape, choices)
+    servers = servers_of(about.sovereign, shape)
     secrets = await world.keep.node_secrets(about, servers)
     await chain.say(
         TofuStarted(
@@ -72,7 +84,7 @@ async def apply_shape(world: World, about: About, history: History, chain: Chain
         )
     )
     try:
-        await _with_secrets(world, about, request, secrets, chain, lease)
+        await _with_secrets(world, request, shape, secrets, chain, lease)
     except SecretGone as gone:
         await chain.say(TofuFailed(trouble=_credential_required(gone)))
     except Parked:
@@ -83,49 +95,81 @@ def _credential_required(gone: SecretGone) -> Trouble:
     return trouble("credential-required", attempted=ATTEMPTED_APPLY, on=gone.name, message=str(gone))
 
 
+def _placed(shape: Shape, choices: Iterable[TofuRelocated]) -> Shape:
+    return shape.model_copy(update={"topology": placement.placed(shape.topology, choices)})
+
+
 async def _with_secrets(
-    world: World, about: About, request: SovereignRequested, secrets: NodeSecrets, chain: Chain, lease: Lease
+    world: World, request: SovereignRequested, shape: Shape, secrets: NodeSecrets, chain: Chain, lease: Lease
 ) -> None:
+    about = chain.about
     token = await world.keep.cloud_token(about)
     key = await world.keep.state_key(about)
     zone = await world.keep.zone_credential(about)
     email = await world.keep.admin_email(request.admin_ref)
-    variables = variables_file(
-        variables_of(
-            about.sovereign,
-            request.shape,
-            deployment_of(world),
-            node_tokens=secrets.nodes,
-            hand_in_token=secrets.hand_in,
-            k3s_token=secrets.k3s,
-            zone_credential=zone,
-            admin_email=email,
+
+    def variables(shape: Shape) -> bytes:
+        return variables_file(
+            variables_of(
+                about.sovereign,
+                shape,
+                deployment_of(world),
+                node_tokens=secrets.nodes,
+                hand_in_token=secrets.hand_in,
+                k3s_token=secrets.k3s,
+                zone_credential=zone,
+                admin_email=email,
+            )
         )
-    )
+
     hidden = secrets.values() | {zone["api_key"], email}
     async with bench(world, chain, lease, cloud_token=token, state_key=key, hidden=hidden) as work:
         verdict = await try_token(world.session, world.settings.hcloud_endpoint, token)
         if verdict.trouble is not None:
-            await _fail(work, (verdict.trouble,), request.shape)
+            await _fail(work, (verdict.trouble,))
             return
-        await _until_settled(work, request.shape, variables)
+        await _until_settled(work, shape, variables)
 
 
-async def _until_settled(work: Bench, shape: Shape, variables: bytes) -> None:
-    """Try, and try again what passes; the last failure is told."""
+async def _until_settled(work: Bench, shape: Shape, variables: Callable[[Shape], bytes]) -> None:
+    """Try, place anew where there is no capacity, and try again what passes; the last failure is told."""
     settings = work.world.settings
-    for attempt in range(1, settings.transient_tries + 1):
+    tries = 0
+    while True:
         try:
-            await _once(work, shape, variables)
+            await _once(work, shape, variables(shape))
         except Failed as failed:
-            passing = all(t.code in classify.TRANSIENT for t in failed.troubles)
-            if not passing or attempt == settings.transient_tries:
-                await _fail(work, failed.troubles, shape)
+            chosen = await _place_anew(work, shape, failed.troubles)
+            if chosen is not None:
+                await work.say(chosen)
+                shape = _placed(shape, [chosen])
+                continue
+            tries += 1
+            if tries >= settings.transient_tries or not all(t.code in classify.TRANSIENT for t in failed.troubles):
+                await _fail(work, failed.troubles)
                 return
-            log.warning("trying again", extra={"action": "transient", "why": str(failed), "attempt": attempt})
-            await work.pause(settings.transient_pause_s * 2 ** (attempt - 1))
+            log.warning("trying again", extra={"action": "transient", "why": str(failed), "attempt": tries})
+            await work.pause(settings.transient_pause_s * 2 ** (tries - 1))
         else:
             return
+
+
+async def _place_anew(work: Bench, shape: Shape, troubles: Sequence[Trouble]) -> TofuRelocated | None:
+    """Another type or location for the role that found no capacity, where the request allows one and one is left."""
+    full = [t for t in troubles if t.code in classify.WAITS_FOR_CAPACITY and t.on.startswith("hcloud_server.")]
+    if not full or len(full) != len(troubles) or shape.topology.placement_fallback == "none":
+        return None
+    role: placement.Role = "worker" if full[0].on.startswith("hcloud_server.worker") else "control_plane"
+    there = [resource.address for resource in work.versions.resources if resource.resource_type == "hcloud_server"]
+    if any(address.startswith(f"hcloud_server.{role}") for address in there):
+        return None
+    history = await work.world.bus.journal.history(work.about.sovereign)
+    tried = {(c.from_type, c.from_location) for c in placement.relocations(history) if c.address == role}
+    try:
+        offers = await work.cloud.offers()
+    except CloudRefused:
+        return None
+    return placement.next_choice(shape.topology, role, offers, tried, may_move=not there)
 
 
 async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
@@ -202,7 +246,7 @@ async def _cost(work: Bench, shape: Shape) -> Cost | None:
 async def _gate(work: Bench, shape: Shape, plan: Plan, cost: Cost | None, broken: Sequence[str]) -> None:
     """Tell the plan; Parked when somebody has to approve it first."""
     reasons = reasons_to_ask(
-        plan, always=shape.approve_plans == "always", replaceable=(*broken, *_never_enrolled(work, plan))
+        plan, always=shape.approve_plans == "always", replaceable=(*broken, *_worthless(work, plan))
     )
     history = work.chain.history
     approved = standing.approved_digest(history, work.about.run)
@@ -235,17 +279,18 @@ async def _broken(work: Bench) -> tuple[str, ...]:
     return tuple(resource.address for resource in known if resource.name in servers)
 
 
-def _never_enrolled(work: Bench, plan: Plan) -> tuple[str, ...]:
-    """Nodes that may be replaced unasked: those of a Sovereign whose first node never enrolled."""
-    if standing.enrolled(work.chain.history):
+def _worthless(work: Bench, plan: Plan) -> tuple[str, ...]:
+    """What may be made anew unasked: nodes while none ever enrolled, everything while no run came to its end."""
+    history = work.chain.history
+    if standing.enrolled(history):
         return ()
-    return tuple(change.address for change in plan.changes if change.resource_type == "hcloud_server")
+    everything = standing.never_applied(history)
+    return tuple(c.address for c in plan.changes if everything or c.resource_type == "hcloud_server")
 
 
-async def _fail(work: Bench, troubles: tuple[Trouble, ...], shape: Shape) -> None:
+async def _fail(work: Bench, troubles: tuple[Trouble, ...]) -> None:
     """Tell the failure, or let go and wait where waiting helps."""
     first = troubles[0]
-    del shape
     codes = {t.code for t in troubles}
     if codes <= classify.WAITS_FOR_CAPACITY and await _waits(work, "capacity"):
         await _park(work, "capacity", work.world.settings.capacity_wait_s, first)

@@ -77,6 +77,11 @@ def approved_digest(history: History, run: int) -> str:
     return approved.plan_digest if approved else ""
 
 
+def never_applied(history: History) -> bool:
+    """Whether no run of this life ever came to its end."""
+    return _at(history, TofuApplied) == 0
+
+
 def destroyed(history: History) -> bool:
     """Whether this life's resources are proved gone, and nothing began since."""
     return _at(history, TofuDestroyed) > 0

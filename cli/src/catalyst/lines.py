@@ -66,7 +66,11 @@ def _release(fact: flux.ReleaseFact) -> str:
 
 
 def _delegated(fact: dns.DnsDelegated) -> str:
-    return ", ".join(f"{row.server} {row.verdict}" for row in fact.servers)
+    sides = dict.fromkeys(row.side for row in fact.servers)
+    return "; ".join(
+        f"{side}: " + ", ".join(f"{row.server} {row.verdict}" for row in fact.servers if row.side == side)
+        for side in sides
+    )
 
 
 _WORDS: Final[dict[type, Callable[[Any], str]]] = {

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from catalyst.lines import line, style_of
 from contracts.event import Event
-from contracts.progress import Progress
+from contracts.history import History
+from contracts.progress import Progress, view_of
 from contracts.view import Phase, View
 
 _MARKS: Final = {
@@ -43,7 +44,7 @@ class Screen:
         self._console = console
         self._title = title
         self._progress = Progress(sovereign)
-        self._said = ""
+        self._phase = ""
         on_terminal = console.is_terminal if live is None else live
         self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4) if on_terminal else None
 
@@ -71,9 +72,11 @@ class Screen:
             return
         self._progress.take(sequence, event)
         self._print(Text(line(event), style=style_of(event)))
-        if self._live is None and self.view.sentence != self._said:
-            self._said = self.view.sentence
-            self.note(f"          {self._said}")
+        phase = next((phase.name for phase in self.view.phases if phase.mark == "working"), self.view.state)
+        if self._live is None and phase != self._phase:
+            # Without a picture that stays, the sentence marks where a phase begins; the facts tell the rest.
+            self._phase = phase
+            self.note(f"          {self.view.sentence}")
 
     def note(self, text: str) -> None:
         """A line of our own between the facts."""
@@ -132,6 +135,15 @@ def kit(view: View) -> Table:
     for start in range(0, len(cells), _KIT_COLUMNS):
         table.add_row(*cells[start : start + _KIT_COLUMNS])
     return table
+
+
+def views_by_run(history: History) -> list[View]:
+    """What was to be seen at the end of each run."""
+    runs = sorted({item.event.run for item in history.recorded})
+    return [
+        view_of(history.sovereign, ((i.sequence, i.event) for i in history.recorded if i.event.run <= run))
+        for run in runs
+    ]
 
 
 def summary(view: View, *, now: datetime | None = None) -> list[str]:

@@ -16,7 +16,7 @@ from bus.server import free_port
 from catalyst.accounts import AccountsFolder, login_url
 from catalyst.demo.play import OWNER, OutcomeWrong, Play, playing, shown
 from catalyst.demo.scenarios import SCENARIOS, Scenario
-from catalyst.screen import Screen, summary
+from catalyst.screen import Screen, summary, views_by_run
 from catalyst.stack.processes import DidNotStart
 from catalyst.stack.stack import Options, Stack
 from catalyst.stack.tools import CHECKOUT, NoCheckout
@@ -90,14 +90,11 @@ def _login_link(stack: Stack) -> str:
 
 async def _sum_up(play: Play, console: Console, seconds: float) -> None:
     """Durations, calls, events, cost, and what to try next."""
-    from contracts.progress import view_of  # noqa: PLC0415 - only the summary needs the fold
-
-    console.print()
     for sovereign in dict.fromkeys(play.requested):
-        history = await play.history(sovereign)
-        view = view_of(sovereign, ((item.sequence, item.event) for item in history.recorded))
-        for line in summary(view):
-            console.print(line)
+        for view in views_by_run(await play.history(sovereign)):
+            console.print(f"\n[bold]run {view.run}[/bold]")
+            for line in summary(view):
+                console.print(line)
     console.print(f"The whole took {seconds:.0f} s.\n")
     first = play.requested[0]
     key = shown(play.stack.nats.keys / "cli.nk")

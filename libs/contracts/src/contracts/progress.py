@@ -207,7 +207,8 @@ def _applied(view: View, fact: tofu.TofuApplied, at: datetime, _event: Event[Any
         row = _server(view, given.name)
         row.role, row.server_type, row.location = given.role, given.server_type, given.location
         row.cloud_id, row.public_ipv4 = given.cloud_id, given.public_ipv4
-    _end(view, "Apply", at)
+    # What stands on its own boots no first control plane and installs no kit again: only its addresses are asked.
+    _end(view, "Kit" if view.handed_over else "Apply", at)
 
 
 def _tofu_failed(view: View, fact: tofu.TofuFailed, at: datetime, _event: Event[Any]) -> None:

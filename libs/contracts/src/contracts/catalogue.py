@@ -93,6 +93,7 @@ EVENTS: Final[tuple[Entry, ...]] = (
     Entry(sovereign.SovereignSuspendRequested, INTAKE, _command(FLUX), guard=Guard.SOVEREIGN),
     Entry(sovereign.SovereignReady, INTAKE, _work(FLUX, DNS), guard=Guard.SOVEREIGN),
     Entry(sovereign.SovereignHandedOver, INTAKE, _work(TOFU, DNS), guard=Guard.SOVEREIGN),
+    Entry(sovereign.SovereignReminded, INTAKE, guard=Guard.SOVEREIGN, unheard_because=_SHOWN),
     Entry(sovereign.SovereignDegraded, INTAKE, guard=Guard.SOVEREIGN, unheard_because=_SHOWN),
     Entry(sovereign.SovereignFailed, INTAKE, guard=Guard.SOVEREIGN, unheard_because=_SHOWN),
     Entry(sovereign.SovereignCancelled, INTAKE, guard=Guard.SOVEREIGN, unheard_because=_SHOWN),
@@ -110,7 +111,7 @@ EVENTS: Final[tuple[Entry, ...]] = (
     Entry(tofu.TofuStarted, TOFU, _work(INTAKE), guard=Guard.SOVEREIGN),
     Entry(tofu.TofuPlanned, TOFU, guard=Guard.CHAIN, unheard_because=_SHOWN),
     Entry(tofu.TofuProgressed, TOFU, guard=Guard.CHAIN, unheard_because=_SHOWN),
-    Entry(tofu.TofuWaiting, TOFU, guard=Guard.CHAIN, unheard_because=_SHOWN),
+    Entry(tofu.TofuWaiting, TOFU, _work(INTAKE), guard=Guard.CHAIN),
     Entry(tofu.TofuAdopted, TOFU, guard=Guard.CHAIN, unheard_because=_SHOWN),
     Entry(tofu.TofuRelocated, TOFU, guard=Guard.CHAIN, unheard_because=_SHOWN),
     Entry(tofu.TofuStateRestored, TOFU, guard=Guard.CHAIN, unheard_because=_SHOWN),
@@ -153,6 +154,8 @@ class TimerRow:
 ENROL_DEADLINE: Final = TimerRow("enrol-deadline", INTAKE, "no kubeconfig was handed in in time")
 RUN_DEADLINE: Final = TimerRow("run-deadline", INTAKE, "the deadline of the request passed")
 EMPTY_LIFE_EXPIRY: Final = TimerRow("empty-life-expiry", INTAKE, "a life without any cloud resource is given up")
+STALLED_WINDOW: Final = TimerRow("stalled-window", INTAKE, "nothing was said of a run for a while")
+APPROVAL_REMINDER: Final = TimerRow("approval-reminder", INTAKE, "a plan still waits for somebody's approval")
 CAPACITY_WAKE_UP: Final = TimerRow("capacity-wake-up", TOFU, "try again whether the cloud has capacity")
 THROTTLE_WAKE_UP: Final = TimerRow("throttle-wake-up", TOFU, "the project's call budget has refilled")
 WITHDRAW_DEADLINE: Final = TimerRow("withdraw-deadline", TOFU, "destroy although DNS was not withdrawn in time")
@@ -162,6 +165,8 @@ TIMERS: Final[tuple[TimerRow, ...]] = (
     ENROL_DEADLINE,
     RUN_DEADLINE,
     EMPTY_LIFE_EXPIRY,
+    STALLED_WINDOW,
+    APPROVAL_REMINDER,
     CAPACITY_WAKE_UP,
     THROTTLE_WAKE_UP,
     WITHDRAW_DEADLINE,
@@ -192,154 +197,118 @@ class Question:
 
 
 _S = "/api/v1/sovereigns"
+_D = "/api/v1/drafts"
+# A table: who and what in the first line, how it is offered over HTTP in the second.
+# fmt: off
 SUBMIT: Final = Question(
-    INTAKE,
-    "submit",
-    questions.Submit,
-    questions.Accepted,
-    "Open a run for a Sovereign.",
-    "POST",
-    _S,
-    "operator",
-    10,
+    INTAKE, "submit", questions.Submit, questions.Accepted, "Open a run for a Sovereign.",
+    "POST", _S, "operator", 10,
 )
 CANCEL: Final = Question(
-    INTAKE,
-    "cancel",
-    questions.Command,
-    questions.Accepted,
-    "Stop the run; what exists is kept.",
-    "POST",
-    f"{_S}/{{sovereign}}/cancel",
-    "operator",
+    INTAKE, "cancel", questions.Command, questions.Accepted, "Stop the run; what exists is kept.",
+    "POST", f"{_S}/{{sovereign}}/cancel", "operator",
 )
 RETRY: Final = Question(
-    INTAKE,
-    "retry",
-    questions.Retry,
-    questions.Accepted,
-    "Go on from what exists.",
-    "POST",
-    f"{_S}/{{sovereign}}/retry",
-    "operator",
+    INTAKE, "retry", questions.Retry, questions.Accepted, "Go on from what exists.",
+    "POST", f"{_S}/{{sovereign}}/retry", "operator",
 )
 APPROVE: Final = Question(
-    INTAKE,
-    "approve",
-    questions.Approve,
-    questions.Accepted,
-    "Approve the plan with this digest.",
-    "POST",
-    f"{_S}/{{sovereign}}/approve",
-    "approver",
+    INTAKE, "approve", questions.Approve, questions.Accepted, "Approve the plan with this digest.",
+    "POST", f"{_S}/{{sovereign}}/approve", "approver",
 )
 DECOMMISSION: Final = Question(
-    INTAKE,
-    "decommission",
-    questions.Decommission,
-    questions.Accepted,
-    "Take everything away.",
-    "POST",
-    f"{_S}/{{sovereign}}/decommission",
-    "operator",
+    INTAKE, "decommission", questions.Decommission, questions.Accepted, "Take everything away.",
+    "POST", f"{_S}/{{sovereign}}/decommission", "operator",
 )
 RECONCILE: Final = Question(
-    INTAKE,
-    "reconcile",
-    questions.Reconcile,
-    questions.Accepted,
-    "List the cluster anew and kick Flux.",
-    "POST",
-    f"{_S}/{{sovereign}}/reconcile",
-    "operator",
+    INTAKE, "reconcile", questions.Reconcile, questions.Accepted, "List the cluster anew and kick Flux.",
+    "POST", f"{_S}/{{sovereign}}/reconcile", "operator",
 )
 SUSPEND: Final = Question(
-    INTAKE,
-    "suspend",
-    questions.Suspend,
-    questions.Accepted,
-    "Suspend or resume a release.",
-    "POST",
-    f"{_S}/{{sovereign}}/suspend",
-    "operator",
+    INTAKE, "suspend", questions.Suspend, questions.Accepted, "Suspend or resume a release.",
+    "POST", f"{_S}/{{sovereign}}/suspend", "operator",
+)
+DRAFT: Final = Question(
+    INTAKE, "draft", questions.Draft, questions.DraftReply, "Keep a request that is being written, and judge it.",
+    "PUT", f"{_D}/{{draft}}", "operator",
+)
+DRAFT_READ: Final = Question(
+    INTAKE, "draft-read", questions.OfDraft, questions.DraftReply, "A request that is being written, and its errors.",
+    "GET", f"{_D}/{{draft}}", "operator",
+)
+DRAFT_DROP: Final = Question(
+    INTAKE, "draft-drop", questions.OfDraft, questions.Done, "Forget a request that was being written.",
+    "DELETE", f"{_D}/{{draft}}", "operator",
+)
+DRAFTS: Final = Question(
+    INTAKE, "drafts", questions.Nothing, questions.DraftsReply, "The requests that your organisation is writing.",
+    "GET", _D, "operator",
 )
 CATALOGUE: Final = Question(
-    INTAKE,
-    "catalogue",
-    questions.Nothing,
-    questions.CatalogueReply,
-    "Regions, server types and components.",
-    "GET",
-    "/api/v1/catalogue",
+    INTAKE, "catalogue", questions.Nothing, questions.CatalogueReply, "Regions, server types and components.",
+    "GET", "/api/v1/catalogue",
+)
+COST: Final = Question(
+    INTAKE, "cost", questions.CostOf, questions.CostReply, "What a topology costs, by the pinned catalogue.",
+    "POST", "/api/v1/cost",
 )
 NODE_STAGE: Final = Question(
-    INTAKE,
-    "node-stage",
-    questions.NodeStage,
-    questions.Done,
-    "A node reports a boot stage.",
-    "POST",
-    "/node/v1/sovereigns/{sovereign}/stages",
-    "node",
+    INTAKE, "node-stage", questions.NodeStage, questions.Done, "A node reports a boot stage.",
+    "POST", "/node/v1/sovereigns/{sovereign}/stages", "node",
 )
 NODE_ENROL: Final = Question(
-    INTAKE,
-    "node-enrol",
-    questions.NodeEnrol,
-    questions.Done,
-    "A node hands in its kubeconfig.",
-    "PUT",
-    "/node/v1/sovereigns/{sovereign}/kubeconfig",
-    "node",
-    10,
+    INTAKE, "node-enrol", questions.NodeEnrol, questions.Done, "A node hands in its kubeconfig.",
+    "PUT", "/node/v1/sovereigns/{sovereign}/kubeconfig", "node", 10,
 )
 NAME: Final = Question(
-    DNS,
-    "name",
-    questions.Name,
-    questions.NameReply,
-    "Is this name free, and if not, why.",
-    "GET",
-    "/api/v1/names/{fqdn}",
+    DNS, "name", questions.Name, questions.NameReply, "Is this name free, and if not, why.",
+    "GET", "/api/v1/names/{fqdn}",
+)
+REGISTRAR: Final = Question(
+    DNS, "registrar", questions.Registrar, questions.RegistrarReply,
+    "Is this registrar token valid for this domain; nothing is changed.",
+    "POST", "/api/v1/registrars/{registrar}/validate", "operator", 20,
 )
 ZONE: Final = Question(
-    DNS,
-    "zone",
-    questions.OfSovereign,
-    questions.ZoneReply,
-    "The records of a Sovereign's zone.",
-    "GET",
-    f"{_S}/{{sovereign}}/zone",
+    DNS, "zone", questions.OfSovereign, questions.ZoneReply, "The records of a Sovereign's zone.",
+    "GET", f"{_S}/{{sovereign}}/zone",
+)
+PREFLIGHT: Final = Question(
+    TOFU, "preflight", questions.Preflight, questions.PreflightReply,
+    "Everything about a request that can be known before money is spent.",
+    "POST", "/api/v1/preflight", "operator", 30,
 )
 TOKEN: Final = Question(
-    TOFU,
-    "token",
-    questions.Token,
-    questions.TokenReply,
-    "Can this cloud token read and write.",
-    "POST",
-    "/api/v1/credentials/validate",
-    "operator",
-    15,
+    TOFU, "token", questions.Token, questions.TokenReply, "Can this cloud token read and write.",
+    "POST", "/api/v1/credentials/validate", "operator", 15,
+)
+PRICES: Final = Question(
+    TOFU, "prices", questions.Token, questions.PricesReply, "What the account behind this cloud token pays.",
+    "POST", "/api/v1/prices", "operator", 15,
 )
 DESCRIBE: Final = Question(
-    FLUX,
-    "describe",
-    questions.Describe,
-    questions.DescribeReply,
-    "One object of the cluster in detail.",
-    "GET",
-    f"{_S}/{{sovereign}}/objects/{{kind}}/{{name}}",
-    deadline_s=10,
+    FLUX, "describe", questions.Describe, questions.DescribeReply, "One object of the cluster in detail.",
+    "GET", f"{_S}/{{sovereign}}/objects/{{kind}}/{{name}}", deadline_s=10,
 )
+# fmt: on
 KEYS: Final[dict[str, Question]] = {
-    service: Question(service, "keys", questions.Nothing, questions.KeysReply, f"Public keys to seal to {service}.", "GET", f"/api/v1/keys/{service}", "anyone")
+    service: Question(
+        service,
+        "keys",
+        questions.Nothing,
+        questions.KeysReply,
+        f"Public keys to seal to {service}.",
+        "GET",
+        f"/api/v1/keys/{service}",
+        "anyone",
+    )
     for service in (TOFU, DNS, FLUX)
 }  # fmt: skip
 
 QUESTIONS: Final[tuple[Question, ...]] = (
-    SUBMIT, CANCEL, RETRY, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, CATALOGUE, NODE_STAGE, NODE_ENROL,
-    NAME, ZONE, TOKEN, DESCRIBE, *KEYS.values(),
+    SUBMIT, CANCEL, RETRY, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS,
+    CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES, DESCRIBE,
+    *KEYS.values(),
 )  # fmt: skip
 
 LISTENERS: Final[frozenset[Heard]] = frozenset(heard for entry in EVENTS for heard in entry.heard_by)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from contracts.catalogue import DECOMMISSION, QUESTIONS, RETRY, SUBMIT, TOKEN, Question
+from contracts.catalogue import QUESTIONS, SUBMIT, Question
 from contracts.errors import FieldError
 from contracts.event import Model
 from contracts.questions import Accepted
@@ -135,10 +135,10 @@ def body_schema(question: Question, schemas: dict[str, Any]) -> dict[str, Any]:
     kept = {name: schema for name, schema in whole.get("properties", {}).items() if name not in taken}
     body = {"type": "object", "properties": kept}
     required = [name for name in whole.get("required", ()) if name not in taken]
-    if question is TOKEN:
+    if "secret" in kept:
         kept["fqdn"] = {"type": "string", "description": "Whose token it will be, if that is known yet."}
-        required = []
-    if question in (TOKEN, RETRY, DECOMMISSION):
+        required.remove("secret")
+    if "secret" in kept or "secrets" in kept:
         kept["credentials"] = _reference(Credentials)
     return {**body, "required": required} if required else body
 

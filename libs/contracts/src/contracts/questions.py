@@ -3,14 +3,15 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
 from contracts.dns import Record
 from contracts.errors import FieldError, Trouble
 from contracts.event import Model
 from contracts.identity import Actor, Digest, Fqdn, Owner, SovereignId
 from contracts.node import Stage, StageState
-from contracts.request import SealedSecret
+from contracts.request import RegistrarName, SealedSecret, Shape, Topology
+from contracts.tofu import Cost
 
 Reason = Annotated[str, StringConstraints(max_length=500)]
 
@@ -89,14 +90,67 @@ class Suspend(OfSovereign):
     suspend: bool
 
 
+DraftId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{7,63}$")]
+"""Chosen by whoever begins the draft; it stands in the page's address, so that a colleague can go on."""
+
+
+class OfDraft(Model):
+    """A question about one draft of the asker's organisation."""
+
+    draft: DraftId
+
+
+class Draft(OfDraft):
+    """A request that is being written, as far as it is. Secrets never rest in a draft."""
+
+    body: dict[str, JsonValue] = Field(description="A request with the fields that are known by now.")
+    step: int = Field(ge=1, le=7, description="Of the seven steps, the last one that was filled in.")
+    revision: int | None = Field(
+        default=None, ge=0, description="Which one was changed; refused when it is not the last."
+    )
+
+
+class DraftError(FieldError):
+    """A wrong or missing field, and in which step it is captured."""
+
+    step: int = Field(ge=1, le=7)
+
+
+class DraftRow(OfDraft):
+    """A draft in the list."""
+
+    fqdn: str = ""
+    organisation: str = ""
+    step: int
+    changed_by: Actor
+    changed_at: AwareDatetime
+
+
+class DraftReply(DraftRow):
+    """A draft as it is kept, and every field error of the steps so far."""
+
+    body: dict[str, JsonValue]
+    revision: int
+    errors: tuple[DraftError, ...] = ()
+
+
+class DraftsReply(Model):
+    """The drafts of the asker's organisation, newest first."""
+
+    drafts: tuple[DraftRow, ...]
+
+
 class ServerTypeRow(Model):
-    """A server type as the wizard offers it."""
+    """A server type as the wizard offers it. Prices are net, for the European locations."""
 
     name: str
     cores: int
     memory_gib: float
     disk_gib: int
     architecture: Literal["x86", "arm"]
+    monthly: str = ""
+    hourly: str = ""
+    regions: tuple[str, ...] = ()
 
 
 class RegionRow(Model):
@@ -124,6 +178,27 @@ class CatalogueReply(Model):
     server_types: tuple[ServerTypeRow, ...]
     components: tuple[ComponentRow, ...]
     pool_domains: tuple[str, ...]
+    as_of: str = Field(default="", description="Month of the pinned catalogue.")
+    sample_prices: bool = Field(default=False, description="True where the prices are sample data.")
+
+
+class CostOf(Model):
+    """A topology to price."""
+
+    topology: Topology
+    hours: int | None = Field(default=None, ge=1, le=100_000, description="Also what it costs for so many hours.")
+
+
+class CostReply(Model):
+    """The bill by the pinned catalogue; the account's own prices are ``ask.tofu-runner.prices``."""
+
+    cost: Cost
+    hourly: str
+    hours: int | None = None
+    total: str = Field(
+        default="", description="For the hours that were asked for; a month is never exceeded per month."
+    )
+    as_of: str
 
 
 class NodeStage(OfSovereign):
@@ -181,6 +256,70 @@ class Token(Model):
     """A cloud token to try, sealed to tofu-runner."""
 
     secret: SealedSecret
+
+
+class Preflight(Shape):
+    """A request as it would be sent; nothing is created. Without a cloud token only the request itself is judged."""
+
+    secrets: tuple[SealedSecret, ...] = ()
+
+
+class Finding(Model):
+    """One thing that was checked before money is spent."""
+
+    check: str = Field(description="What was looked at, such as token-writes or server-limit.")
+    verdict: Literal["passed", "warning", "failed", "not-checked"]
+    detail: str = ""
+    trouble: Trouble | None = Field(default=None, description="With a warning or failure: whose it is, and what to do.")
+
+
+class PreflightReply(Model):
+    """All findings at once; nothing failed means that it can begin."""
+
+    findings: tuple[Finding, ...]
+    cost: Cost | None = None
+    call_budget: int = Field(default=0, description="Cloud calls that the run will take, about.")
+
+
+class Price(Model):
+    """What the account pays for one type in one location; net, as decimal strings."""
+
+    kind: Literal["server", "load-balancer"]
+    name: str
+    location: str
+    monthly: str
+    hourly: str
+    available: bool = True
+    deprecated: bool = False
+
+
+class PricesReply(Model):
+    """The live prices of an account."""
+
+    prices: tuple[Price, ...]
+    currency: str = "EUR"
+    sample_prices: bool = Field(default=False, description="True where the prices are sample data (sandbox).")
+
+
+class Registrar(Model):
+    """A registrar token to try, sealed to dns-pdm. Nothing at the registrar is changed."""
+
+    registrar: RegistrarName
+    domain: Fqdn
+    secret: SealedSecret
+
+
+class RegistrarReply(Model):
+    """What the token can do for the domain."""
+
+    registrar: RegistrarName
+    domain: Fqdn
+    valid: bool
+    in_account: bool = Field(default=False, description="The account holds the domain.")
+    can_change: bool = Field(default=False, description="Name servers can be changed there by its API.")
+    nameservers: tuple[str, ...] = Field(default=(), description="As they are now.")
+    note: str = ""
+    trouble: Trouble | None = None
 
 
 class TokenReply(Model):

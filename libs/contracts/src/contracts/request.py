@@ -67,6 +67,9 @@ ServerType = Annotated[str, StringConstraints(pattern=r"^(cx|cpx|cax|ccx)[0-9]{2
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$")]
 
 
+RegistrarName = Literal["namecheap", "godaddy", "ovh", "dynadot", "cloudflare"]
+
+
 class SealedSecret(Model):
     """A secret as ciphertext: HPKE (RFC 9180, base mode) to the public key of one service."""
 
@@ -117,7 +120,7 @@ class Domain(Model):
 
     mode: Literal["pool", "byo-manual", "byo-api"] = "pool"
     fqdn: Fqdn
-    registrar: Literal["namecheap", "godaddy", "ovh", "dynadot", "cloudflare"] | None = None
+    registrar: RegistrarName | None = None
 
     @model_validator(mode="after")
     def _api_needs_registrar(self) -> "Domain":

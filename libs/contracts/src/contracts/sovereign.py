@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from contracts.errors import FieldError, Trouble
 from contracts.event import Fact, Model
@@ -97,6 +97,20 @@ class SovereignHandedOver(Fact):
     """Our access is revoked and erased: the Sovereign stands on its own."""
 
     fact: ClassVar[str] = "sovereign.handed-over"
+
+
+class SovereignReminded(Fact):
+    """A run waits for somebody: a plan for its approval, or all of us for a service that says nothing."""
+
+    fact: ClassVar[str] = "sovereign.reminded"
+    about: Literal["approval", "silence"]
+    since: AwareDatetime
+    trouble: Trouble
+
+    @property
+    def key(self) -> str:
+        """Each firing of the timer reminds anew; its id is the cause."""
+        return f"{self.about}/{self.since.isoformat()}"
 
 
 class SovereignDegraded(Fact):

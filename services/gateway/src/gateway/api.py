@@ -13,7 +13,17 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import ValidationError
 
-from contracts.catalogue import DECOMMISSION, QUESTIONS, RETRY, SUBMIT, TOKEN, Question
+from contracts.catalogue import (
+    DECOMMISSION,
+    PREFLIGHT,
+    PRICES,
+    QUESTIONS,
+    REGISTRAR,
+    RETRY,
+    SUBMIT,
+    TOKEN,
+    Question,
+)
 from contracts.event import Model
 from contracts.identity import sovereign_id
 from contracts.openapi import path_fields
@@ -22,7 +32,7 @@ from contracts.request import SealedSecret
 from gateway.access import OwnerOf, caller_of, require, require_own
 from gateway.limits import Limit
 from gateway.problems import invalid, refuse
-from gateway.sealing import Asking, Sealing
+from gateway.sealing import CLOUD_TOKEN, REGISTRAR_TOKEN, Asking, Sealing
 
 Body = dict[str, Any]
 DRAFT: Final = "draft"
@@ -109,7 +119,7 @@ async def _submit(api: Api, given: Body, asker: Asker, request: web.Request) -> 
     sovereign = _named_in(body)
     if given.get("credentials") and sovereign:
         fresh = await api.sealing.credentials(given["credentials"], sovereign)
-        body["secrets"] = [*(secrets if isinstance(secrets, list) else []), *(s.model_dump() for s in fresh)]
+        body["secrets"] = _with(secrets, fresh)
         sealed |= {secret.purpose: secret for secret in fresh}
     if sovereign:
         await api.sealing.check_cloud_token(sealed, asker)
@@ -121,27 +131,44 @@ async def _with_secrets(api: Api, given: Body, asker: Asker, request: web.Reques
     credentials = given.pop("credentials", None)
     if credentials:
         fresh = await api.sealing.credentials(credentials, request.match_info["sovereign"])
-        given["secrets"] = [*given.get("secrets", ()), *(secret.model_dump() for secret in fresh)]
+        given["secrets"] = _with(given.get("secrets"), fresh)
     await api.sealing.check_cloud_token(_sealed(given.get("secrets", [])), asker)
     return given
 
 
-async def _token(api: Api, given: Body, _asker: Asker, _request: web.Request) -> Body:
+async def _trial(api: Api, given: Body, _asker: Asker, _request: web.Request) -> Body:
+    """One secret that is only tried, perhaps before the Sovereign has a name: sealed to a draft then."""
     credentials = given.pop("credentials", None)
-    if not credentials:
-        return given
-    # Tried before the Sovereign has a name (step 4 of 7): sealed to a draft then, which opens nothing else.
-    sovereign = _named_in({"domain": {"fqdn": given.get("fqdn", "")}}) or DRAFT
-    fresh = await api.sealing.credentials(credentials, sovereign)
-    return {"secret": next((s.model_dump() for s in fresh if s.purpose == "cloud-token"), None)}
+    named = _named_in({"domain": {"fqdn": given.pop("fqdn", "")}})
+    if credentials:
+        fresh = await api.sealing.credentials(credentials, named or DRAFT)
+        wanted = REGISTRAR_TOKEN if "registrar" in given else CLOUD_TOKEN
+        given["secret"] = next((secret.model_dump() for secret in fresh if secret.purpose == wanted), None)
+    return given
+
+
+async def _preflight(api: Api, given: Body, _asker: Asker, _request: web.Request) -> Body:
+    """A whole request that is only looked at."""
+    if credentials := given.pop("credentials", None):
+        fresh = await api.sealing.credentials(credentials, _named_in(given) or DRAFT)
+        given["secrets"] = _with(given.get("secrets"), fresh)
+    return given
 
 
 _SHAPES: Final[Mapping[Question, Callable[[Api, Body, Asker, web.Request], Awaitable[Body]]]] = {
     SUBMIT: _submit,
     RETRY: _with_secrets,
     DECOMMISSION: _with_secrets,
-    TOKEN: _token,
+    PREFLIGHT: _preflight,
+    TOKEN: _trial,
+    PRICES: _trial,
+    REGISTRAR: _trial,
 }
+
+
+def _with(secrets: object, fresh: list[SealedSecret]) -> list[Any]:
+    """What came sealed, if it is a list at all, and what was sealed here."""
+    return [*(secrets if isinstance(secrets, list) else []), *(secret.model_dump() for secret in fresh)]
 
 
 def _sealed(secrets: object) -> dict[str, SealedSecret]:

@@ -19,7 +19,8 @@ from contracts.request import SealedSecret
 from gateway.problems import invalid
 
 CLOUD_TOKEN: Final = "cloud-token"  # noqa: S105 - a purpose's name
-_READERS: Final = {"cloud_token": (TOFU, CLOUD_TOKEN), "registrar_token": (DNS, "registrar-token")}
+REGISTRAR_TOKEN: Final = "registrar-token"  # noqa: S105 - a purpose's name
+_READERS: Final = {"cloud_token": (TOFU, CLOUD_TOKEN), "registrar_token": (DNS, REGISTRAR_TOKEN)}
 
 
 class Asking(Protocol):

@@ -2,7 +2,7 @@
 
 import click
 
-from catalyst.commands import acting, asking, operating, watching
+from catalyst.commands import acting, asking, letters, operating, watching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +31,7 @@ for command in (
     operating.user,
     operating.keys,
     operating.doctor,
+    letters.dlq,
 ):
     main.add_command(command)
 

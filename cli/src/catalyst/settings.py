@@ -25,6 +25,8 @@ class CliSettings(BaseSettings):
     """Folder of the installation's keys, for ``catalyst keys`` and the commands that work straight on NATS."""
     nats_url: str = "nats://127.0.0.1:4222"
     """The broker, for the commands that work straight on NATS."""
+    nats_ca: Path | None = None
+    """Trust root of the broker's certificate; with it the connection is TLS."""
     timeout_s: float = Field(default=30.0, gt=0)
     """Seconds for one call to the gateway."""
 

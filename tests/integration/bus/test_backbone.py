@@ -20,20 +20,18 @@ from bus import (
     Refused,
     SealKeys,
     SecretInClear,
-    Service,
     TooLarge,
     TryAgain,
-    on,
-    run_service,
     seal,
 )
 from bus.server import NatsServer
 from contracts import About, Fact, History
-from contracts.catalogue import EVENTS, SUBMIT
+from contracts.catalogue import SUBMIT
 from contracts.dns import DnsReserved
 from contracts.questions import Submit
-from contracts.sovereign import SovereignCancelRequested, SovereignReconcileRequested, SovereignRequested
+from contracts.sovereign import SovereignCancelRequested, SovereignReconcileRequested
 from tests.conftest import BusOf
+from tests.integration.bus.hosting import dns_pdm, hosted, until
 from tests.unit.intake.test_life import REQUESTED
 
 ABOUT = About(sovereign="demo_omani_works", owner="acme", life=1, run=1)
@@ -65,25 +63,6 @@ async def test_a_start_of_work_is_refused_after_a_cancel_that_its_writer_had_not
         await dns.journal.append([RESERVED], ABOUT, cause=uuid4(), after=read)
 
 
-async def _serving(bus: Bus, handler: Any, body: Any) -> None:
-    async def nothing(_event: Any, _history: History) -> list[Fact]:
-        return []
-
-    heard = [e.fact for e in EVENTS if any(listener.service == "dns-pdm" for listener in e.heard_by)]
-    routes = [on(fact, handler if fact is SovereignRequested else nothing) for fact in heard]
-    async with asyncio.TaskGroup() as group:
-        group.create_task(run_service(Service(name="dns-pdm", routes=routes), bus))
-        async with asyncio.timeout(25):
-            await body()
-        bus.stopping.set()
-
-
-async def _until(condition: Any) -> Any:
-    while not (found := await condition()):
-        await asyncio.sleep(0.02)
-    return found
-
-
 async def test_what_follows_is_said_once_although_the_message_came_twice(bus_of: BusOf) -> None:
     intake, dns = await bus_of("intake"), await bus_of("dns-pdm")
     tries = 0
@@ -101,9 +80,10 @@ async def test_what_follows_is_said_once_although_the_message_came_twice(bus_of:
         async def reserved() -> bool:
             return len((await intake.journal.history(ABOUT.sovereign)).recorded) == 2
 
-        await _until(reserved)
+        await until(reserved)
 
-    await _serving(dns, reserve, body)
+    async with hosted(dns, dns_pdm(reserve)):
+        await body()
     assert tries == 2
 
 
@@ -123,9 +103,10 @@ async def test_refused_and_unreadable_messages_are_buried_with_a_reason_and_the_
         await intake.journal.append([REQUESTED], ABOUT, cause=uuid4(), after=History(ABOUT.sovereign))
         for payload in (b"not json", b"{}", json.dumps(wrong).encode()):
             await admin.connection.store(subject, payload, {})
-        await _until(buried)
+        await until(buried)
 
-    await _serving(dns, refuse, all_of_it)
+    async with hosted(dns, dns_pdm(refuse)):
+        await all_of_it()
     reasons = []
     for sequence in range(1, 5):
         reply = await admin.connection.api("$JS.API.STREAM.MSG.GET.DLQ", {"seq": sequence})
@@ -159,6 +140,15 @@ async def test_nobody_says_anothers_facts(bus_of: BusOf) -> None:
     gateway = await bus_of("gateway")
     with pytest.raises(Denied, match=r"gateway.*tofu\.applied"):
         await gateway.connection.store("tofu.applied.demo_omani_works", b"{}", {})
+
+
+async def test_a_refusal_by_permissions_ends_the_wait_at_once_and_names_user_and_subject(bus_of: BusOf) -> None:
+    gateway = await bus_of("gateway")
+    async with asyncio.timeout(20):
+        for subject in ("$JS.API.STREAM.DELETE.PROV", "tofu.applied.demo_omani_works"):
+            with pytest.raises(Denied) as refused:
+                await gateway.connection.request(subject, timeout_s=600)
+            assert (refused.value.user, refused.value.subject) == ("gateway", subject)
 
 
 async def test_what_looks_like_a_secret_or_is_too_large_is_not_published(bus_of: BusOf) -> None:
@@ -198,7 +188,7 @@ async def test_the_feed_is_without_gap_through_a_restart_of_the_server(bus_of: B
         await nats_server.stop(kill=True)
         nats_server.port = port
         await nats_server.start()
-        await _until(lambda: _connected(intake))
+        await until(lambda: _connected(intake))
         await write(10, 20)
         await reading
     assert seen == list(range(1, 41))

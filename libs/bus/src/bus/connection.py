@@ -11,7 +11,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import nats
@@ -19,7 +19,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bus.outcome import Conflict, Denied, SecretInClear, TooLarge, TryAgain
+from bus.outcome import Conflict, SecretInClear, TooLarge, TryAgain
+from bus.replies import Replies, violation_in
 from bus.scan import secret_in
 from bus.settings import BusSettings
 from contracts.topology import MAX_EVENT_BYTES
@@ -52,25 +53,15 @@ class Connection:
     client: Client
     user: str
     closed: asyncio.Event
-    denied: dict[str, float] = field(default_factory=dict)
-    """Subjects that the server refused us, with the loop time of the refusal."""
+    replies: Replies
 
     async def request(self, subject: str, payload: bytes = b"", *, timeout_s: float = 5.0,
                       headers: dict[str, str] | None = None) -> Msg:  # fmt: skip
         """A request and its answer; Denied when the permissions forbid it, TimeoutError when nobody answered."""
-        started = asyncio.get_running_loop().time()
         try:
-            return await self.client.request(subject, payload, timeout=timeout_s, headers=headers)
-        except nats.errors.NoRespondersError:
-            self._raise_if_denied(subject, started)
-            raise
-        except (TimeoutError, nats.errors.TimeoutError):
-            self._raise_if_denied(subject, started)
+            return await self.replies.request(subject, payload, timeout_s=timeout_s, headers=headers)
+        except TimeoutError:
             raise TimeoutError(f"no answer on {subject} within {timeout_s:g} s") from None
-
-    def _raise_if_denied(self, subject: str, since: float) -> None:
-        if self.denied.get(subject, -1.0) >= since:
-            raise Denied(self.user, subject)
 
     async def store(self, subject: str, payload: bytes, headers: dict[str, str], *, limit: int = MAX_EVENT_BYTES,
                     scan: bool = True) -> Stored:  # fmt: skip
@@ -110,6 +101,10 @@ def _refusal(subject: str, error: dict[str, Any]) -> Exception:
     if code == WRONG_LAST_SEQUENCE:
         return Conflict(f"{subject}: {text}")
     if code in STREAM_FULL:
+        log.error(
+            "the stream is full, its publishers wait",
+            extra={"action": "no-room", "subject": subject, "why": text, "code": code},
+        )
         return NoRoom(f"{subject}: {text} ({code})")
     if code == MESSAGE_TOO_LARGE:
         return TooLarge(subject, -1, MAX_EVENT_BYTES)
@@ -121,7 +116,8 @@ async def open_connection(
 ) -> Connection:
     """Connect as ``user``. Callbacks never raise: an exception in one would end the client's read loop."""
     closed = asyncio.Event()
-    connection = Connection(client=Client(), user=user, closed=closed)
+    client = Client()
+    connection = Connection(client=client, user=user, closed=closed, replies=Replies(client, user))
 
     async def disconnected() -> None:
         if not connection.client.is_reconnecting:
@@ -138,9 +134,11 @@ async def open_connection(
 
     async def failed(error: Exception) -> None:
         text = str(error)
-        lowered = text.lower()
-        if "permissions violation for publish" in lowered and '"' in text:
-            connection.denied[text.split('"')[1]] = asyncio.get_running_loop().time()
+        if violation := violation_in(text):
+            what, subject = violation
+            connection.replies.deny(subject)
+            log.error("denied", extra={"action": "denied", "user": user, "what": what, "subject": subject})
+            return
         log.warning("bus reports an error", extra={"action": "bus-error", "error": text})
 
     await connection.client.connect(
@@ -162,6 +160,7 @@ async def open_connection(
         closed_cb=is_closed,
         error_cb=failed,
     )
+    await connection.replies.open()
     return connection
 
 

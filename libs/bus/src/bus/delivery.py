@@ -1,28 +1,30 @@
-"""One delivery, read from top to bottom: decode, handle, publish what follows, settle, one line in the log.
+"""One delivery, read from top to bottom: decode, keep alive, handle, publish what follows, settle, one line in the log.
 
 This is the only place that acks, retries or buries. What follows is published before the ack, with derived ids: a crash
 between the two repeats the work and says nothing new. A handler that lost a guarded append decides again on a fresh
-reading. Burial counts handler errors, never "try again".
+reading. Burial counts handler errors, never "try again". Keeping alive (in-progress marks while a handler works) is the
+pull loop's part, since it knows everything in hand.
 """
 
-import hashlib
-import json
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 from nats.aio.msg import Msg
 
+from bus.brake import Brake
 from bus.codec import Unreadable, decode
 from bus.connection import Connection
+from bus.dlq import Arrived, as_it_came, bury, letter_of, original_of
 from bus.journal import Journal
 from bus.metrics import Metrics
 from bus.outcome import Conflict, LeaseLost, Refused, TryAgain
 from bus.routing import DoorMessage, DoorRoute, Fired, Route, TimerRoute, Wake
+from bus.scan import masked
 from bus.timers import Timers, fired_id
 from bus.tracing import delivery_span
 from contracts.event import NAMESPACE, About, Fact
@@ -36,6 +38,21 @@ BURY_AT = 10
 _DECISIONS = 12
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 120.0
+_NO_MESSAGE_FOUND = 10037
+
+
+@dataclass
+class Delivery:
+    """One message on its way to its end; its line in the log."""
+
+    message: Msg
+    consumer: str
+    attempt: int
+    started: float = field(default_factory=time.perf_counter)
+    arrived: Arrived | None = None
+    """What it is about: itself, or what a replay brought; None when that is not readable."""
+    name: str = ""
+    sovereign: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,31 @@ class Work:
     name: str
     sovereign: str
     run: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a delivery ends."""
+
+    outcome: str
+    """``done``, ``again``, ``error`` (again, for a bug) or ``buried``."""
+    reason: str = ""
+    after: timedelta | None = None
+
+
+def judge(error: Exception | None, attempt: int) -> Verdict:
+    """What becomes of a message whose handling ended so, at this delivery."""
+    match error:
+        case None:
+            return Verdict("done")
+        case TryAgain():
+            return Verdict("again", error.reason, error.after)
+        case Conflict() | LeaseLost():
+            return Verdict("again", str(error))
+        case Refused() | Unreadable():
+            return Verdict("buried", str(error))
+        case _:
+            return Verdict("buried" if attempt >= BURY_AT else "error", f"{type(error).__name__}: {error}")
 
 
 class Deliveries:
@@ -57,11 +99,14 @@ class Deliveries:
         timers: Timers,
         metrics: Metrics,
         routes: Iterable[Route | TimerRoute | DoorRoute],
+        *,
+        brake: Brake,
     ) -> None:
         self._connection = connection
         self._journal = journal
         self._timers = timers
         self._metrics = metrics
+        self._brake = brake
         self._routes: dict[str, Route] = {}
         self._timer_routes: dict[str, TimerRoute] = {}
         self._door: DoorRoute | None = None
@@ -76,82 +121,86 @@ class Deliveries:
 
     async def deliver(self, message: Msg, consumer: str) -> str:
         """Bring one message to its end; the outcome's name."""
-        started = time.perf_counter()
-        meta = message.metadata
-        attempt = int(meta.num_delivered)
-        if attempt > 1:
-            self._metrics.redeliveries.labels(consumer).inc()
-        name, sovereign, reason = message.subject, "", ""
+        delivery = Delivery(message, consumer, int(message.metadata.num_delivered), name=message.subject)
         with delivery_span(message.subject, message.headers):
-            try:
-                work = self._decode(message)
-                name, sovereign = work.name, work.sovereign
+            verdict = await self._handle(delivery)
+            await self._settle(delivery, verdict)
+        self._tell(delivery, verdict)
+        return verdict.outcome
+
+    async def _handle(self, delivery: Delivery) -> Verdict:
+        """Decode, handle, publish what follows; how that ended."""
+        error: Exception | None = None
+        try:
+            delivery.arrived = await original_of(self._connection, delivery.message, delivery.consumer)
+            work = self._decode(delivery.arrived)
+            delivery.name, delivery.sovereign = work.name, work.sovereign
+            with self._metrics.handler_seconds.labels(delivery.consumer).time():
                 await work.run()
-                outcome = "done"
-            except TryAgain as again:
-                outcome, reason = "again", again.reason
-                await message.nak(delay=_delay_s(attempt, again.after))
-            except (Conflict, LeaseLost) as lost:
-                outcome, reason = "again", str(lost)
-                await message.nak(delay=_delay_s(attempt, None))
-            except (Refused, Unreadable) as refused:
-                outcome, reason = "buried", str(refused)
-            except Exception as bug:
-                outcome, reason = ("buried" if attempt >= BURY_AT else "error"), f"{type(bug).__name__}: {bug}"
-                log.exception("handler error", extra={"action": "handler-error", "subject": message.subject})
-                if outcome == "error":
-                    await message.nak(delay=_delay_s(attempt, None))
-            if outcome == "buried":
-                await self._bury(message, consumer, reason, attempt)
-            if outcome in {"done", "buried"}:
-                if meta.stream == INBOX:
-                    await self._erase(int(meta.sequence.stream))
-                await message.ack()
-        seconds = time.perf_counter() - started
-        self._metrics.deliveries.labels(consumer, outcome).inc()
-        self._metrics.handler_seconds.labels(consumer).observe(seconds)
-        level = logging.INFO if outcome == "done" else logging.WARNING
+        except (TryAgain, Conflict, LeaseLost, Refused, Unreadable) as expected:
+            error = expected
+        except Exception as bug:
+            error = bug
+            log.exception("handler error", extra={"action": "handler-error", "subject": delivery.message.subject})
+        return judge(error, delivery.attempt)
+
+    async def _settle(self, delivery: Delivery, verdict: Verdict) -> None:
+        """Ack, hand back for later, or bury: nowhere else."""
+        message, meta = delivery.message, delivery.message.metadata
+        if verdict.outcome in {"again", "error"}:
+            await message.nak(delay=_delay_s(delivery.attempt, verdict.after))
+            return
+        if verdict.outcome == "buried":
+            await self._bury(delivery, verdict)
+        if meta.stream == INBOX:
+            await self._erase(int(meta.sequence.stream))
+        await message.ack()
+
+    def _tell(self, delivery: Delivery, verdict: Verdict) -> None:
+        """One line in the log, the counters, and the brake."""
+        sequence = int(delivery.message.metadata.sequence.stream)
+        self._brake.saw(verdict.outcome, f"{delivery.message.metadata.stream}|{sequence}")
+        self._metrics.deliveries.labels(delivery.consumer, verdict.outcome).inc()
+        if delivery.attempt > 1:
+            self._metrics.redeliveries.labels(delivery.consumer).inc()
         log.log(
-            level,
+            logging.INFO if verdict.outcome == "done" else logging.WARNING,
             "delivery",
             extra={
                 "action": "delivery",
-                "consumer": consumer,
-                "event": name,
-                "sovereign": sovereign,
-                "outcome": outcome,
-                "attempt": attempt,
-                "ms": round(seconds * 1000, 1),
-                **({"reason": reason[:500]} if reason else {}),
+                "consumer": delivery.consumer,
+                "event": delivery.name,
+                "sovereign": delivery.sovereign,
+                "outcome": verdict.outcome,
+                "attempt": delivery.attempt,
+                "ms": round((time.perf_counter() - delivery.started) * 1000, 1),
+                **({"reason": masked(verdict.reason)[:500]} if verdict.reason else {}),
             },
         )
-        return outcome
 
-    def _decode(self, message: Msg) -> Work:
-        stream = message.metadata.stream
-        if stream == INBOX:
-            return self._door_work(message)
-        if stream == TIMER_STREAM:
-            return self._timer_work(message)
-        return self._event_work(message)
+    def _decode(self, arrived: Arrived) -> Work:
+        if arrived.stream == INBOX:
+            return self._door_work(arrived)
+        if arrived.stream == TIMER_STREAM:
+            return self._timer_work(arrived)
+        return self._event_work(arrived)
 
-    def _event_work(self, message: Msg) -> Work:
-        event = decode(message.subject, message.data)
+    def _event_work(self, arrived: Arrived) -> Work:
+        event = decode(arrived.subject, arrived.data)
         route = self._routes.get(event.data.fact)
         if route is None:
             raise Refused(f"this service has no route for {event.data.fact}, but its consumer brought one")
-        sequence = int(message.metadata.sequence.stream)
 
         async def run() -> None:
             await self._decide(
-                event.about, event.id, event.time, sequence, lambda history: route.handle(event, history)
+                event.about, event.id, event.time, arrived.sequence, lambda history: route.handle(event, history)
             )
 
         return Work(event.type, event.subject, run)
 
-    def _timer_work(self, message: Msg) -> Work:
+    def _timer_work(self, arrived: Arrived) -> Work:
         try:
-            fired = Fired.model_validate_json(message.data)
+            fired = Fired.model_validate_json(arrived.data)
         except ValueError as error:
             raise Unreadable(f"no timer: {error}") from None
         route = self._timer_routes.get(fired.timer)
@@ -163,15 +212,15 @@ class Deliveries:
 
         return Work(f"timer {fired.timer}", fired.about.sovereign, run)
 
-    def _door_work(self, message: Msg) -> Work:
+    def _door_work(self, arrived: Arrived) -> Work:
         door = self._door
         if door is None:
             raise Refused("this service has no route for the door")
-        given = (message.headers or {}).get("Nats-Msg-Id")
-        derived = str(uuid5(NAMESPACE, f"door|{message.metadata.sequence.stream}|{message.metadata.timestamp}"))
+        given = arrived.headers.get("Nats-Msg-Id")
+        derived = str(uuid5(NAMESPACE, f"door|{arrived.sequence}|{arrived.at}"))
 
         async def run() -> None:
-            await door.handle(DoorMessage(message.data, given or derived))
+            await door.handle(DoorMessage(arrived.data, given or derived))
 
         return Work("door", "", run)
 
@@ -200,34 +249,16 @@ class Deliveries:
 
     async def _erase(self, sequence: int) -> None:
         """Remove a door message's bytes: an ack alone leaves them on disk (measured)."""
-        await self._connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": sequence})
+        answer = await self._connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": sequence})
+        if "error" in answer and answer["error"].get("err_code") != _NO_MESSAGE_FOUND:
+            raise TryAgain(f"message {sequence} of {INBOX} is not erased: {answer['error'].get('description')}")
 
-    async def _bury(self, message: Msg, consumer: str, reason: str, attempt: int) -> None:
-        meta = message.metadata
-        service = consumer.rsplit("-", 1)[0]
-        sequence = int(meta.sequence.stream)
-        # What came through the door may hold a secret in clear: it is not kept, only described.
-        payload = "" if meta.stream == INBOX else message.data.decode("utf-8", "replace")
-        body = {
-            "stream": meta.stream,
-            "consumer": consumer,
-            "sequence": sequence,
-            "subject": message.subject,
-            "headers": dict(message.headers or {}),
-            "payload_sha256": hashlib.sha256(message.data).hexdigest(),
-            "payload": payload,
-            "reason": reason[:2000],
-            "attempts": attempt,
-            "buried_at": datetime.now(UTC).isoformat(),
-        }
-        await self._connection.store(
-            f"dlq.{service}.{meta.stream}.{sequence}",
-            json.dumps(body).encode(),
-            {"Nats-Msg-Id": f"dlq|{meta.stream}|{consumer}|{sequence}"},
-            limit=768 * 1024,
-            scan=False,
-        )
-        self._metrics.buried.labels(consumer).inc()
+    async def _bury(self, delivery: Delivery, verdict: Verdict) -> None:
+        meta = delivery.message.metadata
+        arrived = delivery.arrived or as_it_came(delivery.message, delivery.consumer)
+        letter = letter_of(arrived, reason=verdict.reason, attempts=delivery.attempt)
+        await bury(self._connection, letter, carrier=f"{meta.stream}|{meta.sequence.stream}")
+        self._metrics.buried.labels(delivery.consumer).inc()
 
 
 def _delay_s(attempt: int, after: timedelta | None) -> float:

@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from bus.scan import masked
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -27,7 +29,8 @@ class JsonFormatter(logging.Formatter):
         body |= {key: value for key, value in vars(record).items() if key not in _OWN}
         if record.exc_info:
             body["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(body, default=str)
+        # A traceback may quote what a handler worked on.
+        return masked(json.dumps(body, default=str))
 
 
 def configure_logging(service: str, replica: str, level: str) -> None:

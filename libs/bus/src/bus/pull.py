@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bus.brake import Brake
 from bus.connection import Connection
 from bus.metrics import Metrics
 from contracts.topology import Consumer
@@ -36,12 +37,14 @@ class Puller:
         *,
         slots: int,
         metrics: Metrics,
+        brake: Brake,
     ) -> None:
         self._connection = connection
         self._consumer = consumer
         self._deliver = deliver
         self._slots = slots
         self._metrics = metrics
+        self._brake = brake
         self._requested = 0
         self._in_hand: dict[asyncio.Task[None], Msg] = {}
         self._heard_at = 0.0
@@ -100,7 +103,7 @@ class Puller:
         free = self._slots - len(self._in_hand) - self._requested
         if free <= 0 or (self._requested and free < (self._slots + 1) // 2):
             return
-        if not self._connection.client.is_connected:
+        if not self._connection.client.is_connected or self._brake.engaged:
             return
         self._requested += free
         body = {"batch": free, "expires": _EXPIRES_S * 10**9, "idle_heartbeat": _HEARTBEAT_S * 10**9}

@@ -69,6 +69,12 @@ async def last(connection: Connection, stream: str, subject: str) -> Stored | No
     return None if _status(reply) else _stored(reply)
 
 
+async def at(connection: Connection, stream: str, sequence: int) -> Stored | None:
+    """The message of one sequence, or None."""
+    reply = await connection.request(f"$JS.API.DIRECT.GET.{stream}", json.dumps({"seq": sequence}).encode())
+    return None if _status(reply) else _stored(reply)
+
+
 async def _request(connection: Connection, stream: str, body: dict[str, Any]) -> Page:
     inbox = connection.client.new_inbox()
     subscription = await connection.client.subscribe(inbox)
@@ -114,4 +120,4 @@ def _stored(reply: Msg) -> Stored:
     )
 
 
-__all__ = ["BATCH", "Page", "Stored", "everything", "last", "last_per_subject", "page"]
+__all__ = ["BATCH", "Page", "Stored", "at", "everything", "last", "last_per_subject", "page"]

@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 _PATTERNS: Final = (
-    ("a private key", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")),
+    ("a private key", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-*[^\"-]*(?:-+END[A-Z ]*-*)?")),
     # 64 letters and digits in mixed case stand alone: a Hetzner Cloud token. A SHA-256 in hexadecimal is lower case.
     (
         "a cloud token",
@@ -30,3 +30,11 @@ def secret_in(payload: bytes) -> str | None:
         if pattern.search(payload):
             return kind
     return None
+
+
+def masked(text: str) -> str:
+    """The text without what seems to be secret: for reasons, headers and log lines."""
+    raw = text.encode()
+    for kind, pattern in _PATTERNS:
+        raw = pattern.sub(f"[{kind}, withheld]".encode(), raw)
+    return raw.decode()

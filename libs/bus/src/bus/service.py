@@ -18,6 +18,7 @@ import uvloop
 from aiohttp import web
 from pydantic import ValidationError
 
+from bus.brake import Brake
 from bus.bus import Bus, connect
 from bus.delivery import Deliveries
 from bus.health import Check, Health, health_app
@@ -76,14 +77,15 @@ async def _main(build: Callable[[S, Bus], AbstractAsyncContextManager[Service]],
 async def run_service(service: Service, bus: Bus) -> None:
     """Run until ``bus.stopping``; used by ``run`` and by tests that host a service in their own process."""
     check_routes(service)
-    deliveries = Deliveries(bus.connection, bus.journal, bus.timers, bus.metrics, service.routes)
+    brake = Brake(errors=bus.settings.brake_errors, pause_s=bus.settings.brake_pause_s)
+    deliveries = Deliveries(bus.connection, bus.journal, bus.timers, bus.metrics, service.routes, brake=brake)
     wanted = consumers_of(service)
     pullers = [
-        Puller(bus.connection, row, deliveries.deliver, slots=service.slots, metrics=bus.metrics)
+        Puller(bus.connection, row, deliveries.deliver, slots=service.slots, metrics=bus.metrics, brake=brake)
         for row in consumers()
         if row.name in wanted
     ]
-    health = Health(bus.connection, bus.metrics, service.checks)
+    health = Health(bus.connection, bus.metrics, {"brake": brake.check, **service.checks})
     site, port = await _serve_health(health, bus)
     micro = await serve(bus.connection, service.name, service.answers)
     try:
@@ -147,7 +149,7 @@ def consumers_of(service: Service) -> set[str]:
                 names.add(f"{service.name}-timers")
             case DoorRoute():
                 names.add(f"{service.name}-door")
-    return names
+    return names | ({f"{service.name}-replay"} if names else set())
 
 
 def check_routes(service: Service) -> None:

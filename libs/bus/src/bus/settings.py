@@ -41,6 +41,10 @@ class BusSettings(BaseSettings):
     """A holder trusts its lease this long after its last renewal; below the time above by the clock's doubt."""
     lease_renew_s: float = Field(5.0, validation_alias=_alias("CATALYST_LEASE_RENEW_S"))
     """Renewals are this far apart."""
+    brake_errors: int = Field(5, ge=1, validation_alias=_alias("CATALYST_BRAKE_ERRORS"))
+    """Handler errors on so many different messages in a row stop the pulling for a while."""
+    brake_pause_s: float = Field(30.0, gt=0, validation_alias=_alias("CATALYST_BRAKE_PAUSE_S"))
+    """Seconds of that while."""
     log_level: str = Field("INFO", validation_alias=_alias("CATALYST_LOG_LEVEL"))
     """DEBUG, INFO, WARNING or ERROR."""
     uvloop: bool = Field(True, validation_alias=_alias("CATALYST_UVLOOP"))  # noqa: FBT003 - a setting's default

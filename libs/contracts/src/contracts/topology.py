@@ -119,6 +119,7 @@ STREAMS: Final = (
         DLQ,
         (
             "dlq.>",
+            "replay.>",
             *(
                 f"$JS.EVENT.ADVISORY.CONSUMER.{kind}.{stream}.*"
                 for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")
@@ -146,7 +147,7 @@ BUCKETS: Final = (
 
 
 def consumers() -> tuple[Consumer, ...]:
-    """Every durable consumer: per service and role, the door's, and one per service for its timers."""
+    """Every durable consumer: per service and role, the door's, and one per service for its timers and for replays."""
     rows = [Consumer(f"{INTAKE}-door", INBOX, INTAKE, (DOOR,), max_ack_pending=64)]
     for name in sorted({heard.consumer for heard in LISTENERS}):
         service = name.rsplit("-", 1)[0]
@@ -154,6 +155,7 @@ def consumers() -> tuple[Consumer, ...]:
         rows.append(Consumer(name, PROV, service, tuple(f"{fact}.*" for fact in facts)))
     services = sorted({timer.service for timer in TIMERS})
     rows += [Consumer(f"{name}-timers", TIMER_STREAM, name, (f"timer.fire.{name}.>",)) for name in services]
+    rows += [Consumer(f"{name}-replay", DLQ, name, (f"replay.{name}.>",)) for name in sorted({r.service for r in rows})]
     return tuple(rows)
 
 
@@ -214,6 +216,9 @@ def permissions() -> tuple[Permissions, ...]:
             "$JS.API.CONSUMER.NAMES.*",
             "$JS.API.INFO",
             "$SRV.>",
+            # catalyst dlq replay and drop.
+            "replay.>",
+            f"$JS.API.STREAM.MSG.DELETE.{DLQ}",
         ),
         subscribe=(
             f"_INBOX_{CLI}.>",

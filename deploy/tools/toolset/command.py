@@ -33,6 +33,7 @@ What a fresh checkout needs, in this order:
   tools.py setup              .venv with our packages and the tools of the tests; seconds when nothing changed
   tools.py ensure             what the demo runs: OpenTofu, its Hetzner provider, PowerDNS
   tools.py ensure test        what only tests run: nats, unbound, shellcheck, cloud-init
+  tools.py ensure conformance the real Kubernetes and Flux programs: about 14 minutes of building, once
   tools.py documents          schema documents that tests hold answers against
   tools.py doctor             a table of all of it, and what to type for what is missing
 
@@ -160,7 +161,9 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     command("setup", setup, "make .venv and install our packages and the tests' tools into it")
-    some = command("ensure", ensure, "get tools: names of tools, or the sets demo (default), test, builder")
+    some = command(
+        "ensure", ensure, "get tools: names of tools, or the sets demo (default), test, conformance, builder"
+    )
     some.add_argument("names", nargs="*", metavar="NAME")
     command("documents", fetch_documents, "get the schema documents that tests use")
     one = command("path", path, "print where one tool is; exit 1 when it is not here")

@@ -22,14 +22,28 @@ PROGRAMS: Final = MappingProxyType(
         "unbound": "CATALYST_UNBOUND",
         "shellcheck": "CATALYST_SHELLCHECK",
         "cloud-init": "CATALYST_CLOUD_INIT",
+        "etcd": "CATALYST_ETCD",
+        "kube-apiserver": "CATALYST_KUBE_APISERVER",
+        "kube-controller-manager": "CATALYST_KUBE_CONTROLLER_MANAGER",
+        "kube-scheduler": "CATALYST_KUBE_SCHEDULER",
+        "kwok": "CATALYST_KWOK",
+        "source-controller": "CATALYST_SOURCE_CONTROLLER",
+        "kustomize-controller": "CATALYST_KUSTOMIZE_CONTROLLER",
+        "helm-controller": "CATALYST_HELM_CONTROLLER",
     }
 )
+FOLDERS: Final = MappingProxyType(
+    {"cert-manager-crds": "CATALYST_CERT_MANAGER_CRDS", "cilium-crds": "CATALYST_CILIUM_CRDS"}
+)
+"""Tools that are files to read, not programs: the variable tells their folder."""
 
 
 def variables(manifest: Manifest, cache: Cache, environment: Mapping[str, str]) -> dict[str, str]:
     """Everything that is there, by the name of its variable."""
-    found = {name: locate(manifest.tools[name], cache, environment) for name in (*PROGRAMS, PROVIDER, "powerdns")}
+    names = (*PROGRAMS, *FOLDERS, PROVIDER, "powerdns")
+    found = {name: locate(manifest.tools[name], cache, environment) for name in names}
     told = {variable: str(there.path) for name, variable in PROGRAMS.items() if (there := found[name])}
+    told |= {variable: str(there.path.parent) for name, variable in FOLDERS.items() if (there := found[name])}
     if found[PROVIDER] and cache.tofu_config.is_file():
         told["CATALYST_TOFU_CLI_CONFIG"] = str(cache.tofu_config)
     if server := found["powerdns"]:

@@ -1,9 +1,12 @@
 """Building with Go: a committed wrapper module, its `go.sum` as the verification, and a count as the progress.
 
 `go list -deps` tells how many packages there are, `go build -v` names each as it is compiled. Packages that the
-build cache still holds are not named, so a second build jumps to its end.
+build cache still holds are not named, so a second build jumps to its end. Files of the modules themselves (manifests
+that a program of theirs needs) are copied beside the program, because the module cache goes after the builds.
 """
 
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,17 +36,31 @@ class Build:
     environment: Mapping[str, str]
     progress: Progress
 
-    def into(self, target: Path) -> None:
-        """Build the program into a file."""
+    def into(self, folder: Path) -> None:
+        """Build the program, and copy what is kept of its modules, into the tool's folder."""
         name = f"{self.tool.name} {self.tool.version}"
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self.progress.step(f"{name}: fetching its Go modules") as step:
-                packages = self._packages(step)
-            with self.progress.step(f"{name}: building with Go") as step:
-                self._compile(target, packages, step)
+            for module, kept in self.recipe.keeps.items():
+                with self.progress.step(f"{name}: fetching {module}"):
+                    self._keep(module, kept, folder)
+            if self.recipe.package:
+                target = folder / self.tool.inside
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with self.progress.step(f"{name}: fetching its Go modules") as step:
+                    packages = self._packages(step)
+                with self.progress.step(f"{name}: building with Go") as step:
+                    self._compile(target, packages, step)
         except ProgramFailedError as why:
             raise NotBuiltError(str(why)) from why
+
+    def _keep(self, module: str, kept: str, folder: Path) -> None:
+        """Copy a folder of a module, at the version and checksum of the wrapper."""
+        lines = self._run(["mod", "download", "-json", module], MODULES_WITHIN_S, lambda _line: None)
+        described = "\n".join(line for line in lines if not line.startswith("go: "))
+        source = Path(json.loads(described)["Dir"]) / kept
+        if not source.is_dir():
+            raise NotBuiltError(f"no folder {kept} in {module}")
+        shutil.copytree(source, folder / kept, dirs_exist_ok=True)
 
     def _packages(self, step: Step) -> int:
         fetched = 0

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 MACHINES: Final = MappingProxyType({"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"})
 ACCEPTS: Final = ("exactly", "at-least")
-SETS: Final = ("demo", "test", "builder")
+SETS: Final = ("demo", "test", "conformance", "builder")
 
 T = TypeVar("T")
 
@@ -35,10 +35,14 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class GoBuild:
-    """A program built through the wrapper module of the tool's name."""
+    """What a wrapper module gives: a program built through it, files of the modules that it requires, or both."""
 
-    package: str
+    package: str = ""
     ldflags: str = ""
+    wrapper: str = ""
+    """Folder of the wrapper module below build/, when several programs share one; else the tool's name."""
+    keeps: dict[str, str] = field(default_factory=dict)
+    """Folders of modules that are copied, under the same path, into the tool's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,12 +191,12 @@ class Sources:
             tool=tool,
             recipe=tool.go,
             go=go,
-            wrapper=self._wrappers / tool.name,
+            wrapper=self._wrappers / (tool.go.wrapper or tool.name),
             environment=self._cache.secluded(self._environment),
             progress=self._progress,
         )
         self._built = True
-        build.into(folder / tool.inside)
+        build.into(folder)
 
     def _from_debian(self, tool: Tool, folder: Path) -> None:
         if tool.debian is not None:

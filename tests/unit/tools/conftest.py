@@ -107,7 +107,7 @@ def progress() -> tuple[Progress, io.StringIO]:
     return Progress(out), out
 
 
-def widget(address: str = "http://127.0.0.1:1", *, go: bool = False, **changes: object) -> Tool:
+def widget(address: str = "http://127.0.0.1:1", *, go: GoBuild | bool = False, **changes: object) -> Tool:
     values: dict[str, object] = {
         "name": "widget",
         "version": "2.0.1",
@@ -117,7 +117,7 @@ def widget(address: str = "http://127.0.0.1:1", *, go: bool = False, **changes: 
         "asks": ["version"],
         "says": "Widget ([0-9.]+)",
         "release": Release(archive=f"{address}/widget.zip", checksums=f"{address}/SHA256SUMS", member="widget"),
-        "go": GoBuild(package="example.invalid/widget") if go else None,
+        "go": GoBuild(package="example.invalid/widget") if go is True else go or None,
     }
     return Tool(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -5,15 +5,20 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from deploy.tools.toolset.environment import PROGRAMS, PROVIDER
-from deploy.tools.toolset.manifest import WrongManifestError, load, numbers
+from deploy.tools.toolset.environment import FOLDERS, PROGRAMS, PROVIDER
+from deploy.tools.toolset.manifest import GoBuild, WrongManifestError, load, numbers
 from deploy.tools.toolset.places import BOX
 from deploy.tools.toolset.virtualenv import pinned
 
 from .conftest import widget
 
 OURS = load(BOX / "manifest.toml")
+DEPLOY = BOX.parent
+KIT = DEPLOY / "kit"
+PINS = yaml.safe_load((DEPLOY / "pins.yaml").read_text())
+CATALOGUE = yaml.safe_load((KIT / "catalogue.yaml").read_text())
 
 
 def refusal(tmp_path: Path, text: str) -> str:
@@ -29,7 +34,7 @@ def test_the_demo_needs_three_tools_and_gets_the_slowest_build_last() -> None:
 
 
 def test_every_tool_that_programs_are_told_about_is_pinned() -> None:
-    assert {*PROGRAMS, PROVIDER, "powerdns"} <= set(OURS.tools)
+    assert {*PROGRAMS, *FOLDERS, PROVIDER, "powerdns"} <= set(OURS.tools)
 
 
 def test_a_wrapper_module_requires_the_pinned_version_and_carries_its_checksums() -> None:
@@ -37,12 +42,35 @@ def test_a_wrapper_module_requires_the_pinned_version_and_carries_its_checksums(
     assert built
     for tool in built:
         assert tool.go is not None
-        folder = BOX / "build" / tool.name
+        folder = BOX / "build" / (tool.go.wrapper or tool.name)
         module = re.search(r"^require (\S+) v(\S+)$", (folder / "go.mod").read_text(), re.MULTILINE)
         assert module, tool.name
         assert module.group(2) == tool.version
-        assert tool.go.package.startswith(module.group(1))
+        if tool.go.package == ".":
+            assert f'"{module.group(1)}/' in (folder / "main.go").read_text()
+        else:
+            assert tool.go.package.startswith(module.group(1) if tool.go.package else "")
+        assert set(tool.go.keeps) <= {module.group(1)}
         assert f"{module.group(1)} v{tool.version} h1:" in (folder / "go.sum").read_text()
+
+
+def test_the_controllers_that_are_built_are_those_of_the_flux_release_that_a_sovereign_gets() -> None:
+    flux = PINS["flux"]["version"]
+    released = yaml.safe_load((KIT / "components" / "flux" / "versions.yaml").read_text())["controllers"][flux]
+    assert {name: OURS.tools[name].version for name in released} == released
+
+
+def test_the_kubernetes_programs_are_of_the_minor_version_that_a_sovereign_gets() -> None:
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    [version] = {OURS.tools[name].version for name in names}
+    assert numbers(version)[:2] == numbers(PINS["k3s"]["version"])[:2]
+    assert all(f"gitMinor={numbers(version)[1]}" in (OURS.tools[name].go or GoBuild()).ldflags for name in names)
+
+
+def test_custom_resource_definitions_are_of_the_charts_that_the_kit_installs() -> None:
+    charts = {each["name"]: each["chart"]["version"] for each in CATALOGUE["components"]}
+    assert charts["bp-cert-manager"] == f"v{OURS.tools['cert-manager-crds'].version}"
+    assert charts["bp-cilium"] == PINS["cilium"]["version"] == OURS.tools["cilium-crds"].version
 
 
 def test_the_pinned_go_can_build_every_wrapper_module() -> None:

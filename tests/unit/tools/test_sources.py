@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.tools.toolset.manifest import Wheel
+from deploy.tools.toolset.manifest import GoBuild, Wheel
 from deploy.tools.toolset.places import Cache, write_whole
 from deploy.tools.toolset.progress import Progress
 from deploy.tools.toolset.sources import NOTE, NotAvailableError, Sources, locate
@@ -21,6 +21,8 @@ Told = tuple[Progress, io.StringIO]
 GO = """#!/bin/sh
 case "$1" in
   version) echo "go version go1.26.8 linux/amd64" ;;
+  mod) echo "go: downloading $4 v2.0.1"; mkdir -p "$GOMODCACHE/$4/crds"; echo kind > "$GOMODCACHE/$4/crds/a.yaml"
+    printf '{\\n\\t"Dir": "%%s"\\n}\\n' "$GOMODCACHE/$4" ;;
   list) printf 'go: downloading example.invalid/a v1\\nexample.invalid/a\\nexample.invalid/widget\\n' ;;
   build) while [ "$1" != -o ]; do shift; done
     printf 'example.invalid/a\\nexample.invalid/widget\\n'
@@ -131,6 +133,33 @@ def test_two_at_once_get_the_tool_once(box: Box, files: Files) -> None:
     assert len(set(got)) == 1
     assert len(got) == 2
     assert files.asked.count("/widget.zip") == 1
+
+
+def test_files_of_a_module_are_kept_beside_the_program(box: Box, cache: Cache, path_folder: Path) -> None:
+    program(path_folder, "go", GO % ":")
+    (cache.root.parent / "wrappers" / "shared").mkdir()
+    recipe = GoBuild(package="example.invalid/widget", wrapper="shared", keeps={"example.invalid/widget": "crds"})
+    sources = box(go_tool())
+    found = sources.ensure(widget(release=None, go=recipe))
+    sources.tidy()
+    assert (found.root / "crds" / "a.yaml").read_text() == "kind\n"
+    assert found.path.is_file()
+
+
+def test_a_tool_may_be_files_of_a_module_alone(box: Box, cache: Cache, path_folder: Path) -> None:
+    program(path_folder, "go", GO % "exit 9")
+    (cache.root.parent / "wrappers" / "widget" / "go.mod").touch()
+    files_only = widget(
+        release=None, program="", place="crds/a.yaml", asks=[], go=GoBuild(keeps={"example.invalid/widget": "crds"})
+    )
+    assert box(go_tool()).ensure(files_only).path.read_text() == "kind\n"
+
+
+def test_a_module_without_the_folder_is_refused_by_name(box: Box, path_folder: Path) -> None:
+    program(path_folder, "go", GO % ":")
+    absent = widget(release=None, go=GoBuild(keeps={"example.invalid/widget": "nowhere"}))
+    with pytest.raises(NotAvailableError, match=r"no folder nowhere in example\.invalid/widget"):
+        box(go_tool()).ensure(absent)
 
 
 def test_after_a_build_go_leaves_no_gigabytes_behind(

@@ -187,7 +187,7 @@ class TestKubectl:
 
 class TestHelm:
     async def test_flux_brings_its_kinds_and_controllers(self, computer: Computer, first: Server) -> None:
-        line = "helm upgrade --install flux flux2 --repo https://x --version 2.18.3 --namespace flux-system"
+        line = "helm upgrade --install flux flux2 --repo https://x --version 2.19.1 --namespace flux-system"
         assert (await computer.run(first, line)).status == 0
         assert {each["metadata"]["name"] for each in computer.cluster.get("Deployment", "flux-system", None)} == {
             *("source-controller", "kustomize-controller", "helm-controller", "notification-controller")

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TOOLS := $(PYTHON) deploy/tools/tools.py
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest -q
+LAYERS = $(BIN)/python -m tests.layers
 SCENARIO ?= single
 # Tests and programs find the pinned tools through these variables.
 WITH_TOOLS = set -a && eval "$$($(TOOLS) env)" && set +a &&
@@ -32,7 +32,8 @@ doctor:  ## Show each tool: wanted, found, from where, how to get it
 	@$(TOOLS) doctor
 
 .PHONY: test
-test: check test-unit test-integration test-system  ## Check and test everything that takes minutes
+test: check  ## Check and test everything that takes minutes, with a summary per layer
+	@$(WITH_TOOLS) $(LAYERS) unit integration system
 
 .PHONY: check
 check: setup-test  ## Format, lint, types, imports, generated files
@@ -47,19 +48,19 @@ generate: setup  ## Write what derives from the catalogue: flow.md, schemas, Asy
 
 .PHONY: test-unit
 test-unit: setup-test  ## Handlers, decisions, contracts: no broker
-	@$(WITH_TOOLS) $(PYTEST) tests/unit tests/contracts
+	@$(WITH_TOOLS) $(LAYERS) unit
 
 .PHONY: test-integration
 test-integration: setup-test  ## The bus and each adapter on its real counterpart
-	@$(WITH_TOOLS) $(PYTEST) tests/integration
+	@$(WITH_TOOLS) $(LAYERS) integration
 
 .PHONY: test-system
 test-system: setup-test  ## Scenarios through real processes
-	@$(WITH_TOOLS) $(PYTEST) tests/system
+	@$(WITH_TOOLS) $(LAYERS) system
 
 .PHONY: faults
 faults: setup-test  ## Whatever kills processes
-	@$(WITH_TOOLS) $(PYTEST) tests/faults
+	@$(WITH_TOOLS) $(LAYERS) faults
 
 .PHONY: bench
 bench: setup-test  ## Every figure of the project, against its goal

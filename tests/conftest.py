@@ -1,8 +1,10 @@
 """What every layer shares: a real broker per session folder, connected buses, and a loop that must not block."""
 
 import contextlib
+import gc
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -28,3 +30,26 @@ async def bus_of(nats_server: NatsServer) -> AsyncIterator[BusOf]:
             return await stack.enter_async_context(connect(nats_server.settings(service, **settings), service))
 
         yield connected
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Reports read source by ``ast``, and CPython before 3.11.9 cannot stand a finalizer that does so in between.
+
+    A garbage collection inside ``ast.parse`` that runs such a finalizer (an unclosed task logs its traceback, say)
+    ends in "AST constructor recursion depth mismatch", and pytest stops without naming the test (cpython#106905).
+    Goes when 3.11.9 is the oldest Python that is run.
+    """
+    with _no_garbage_collection():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

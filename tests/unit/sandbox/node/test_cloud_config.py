@@ -7,7 +7,7 @@ from sandbox.node.cloud_config import Unreadable, read
 
 
 def packed(content: bytes) -> str:
-    return base64.b64encode(gzip.compress(content)).decode()
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
 @pytest.mark.parametrize(

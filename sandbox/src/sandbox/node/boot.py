@@ -53,6 +53,7 @@ async def run(server: Server, programs: Programs, line: Sequence[str], sandbox_u
     if stage:
         environment["CATALYST_STAGE"] = stage
     console = await asyncio.to_thread(_append, server.console)
+    server.still.clear()
     try:
         process = await asyncio.create_subprocess_exec(
             *line,
@@ -74,6 +75,7 @@ async def run(server: Server, programs: Programs, line: Sequence[str], sandbox_u
             await _end(process.pid)
     finally:
         await _end(process.pid)
+        server.still.set()
     return ended.result()
 
 

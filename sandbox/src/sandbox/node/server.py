@@ -50,6 +50,9 @@ class Server:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when whatever runs on the server must end."""
 
+    still: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when whatever ran on the server has ended."""
+
     @property
     def root(self) -> Path:
         """Its disk."""

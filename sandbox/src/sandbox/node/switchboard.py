@@ -105,6 +105,8 @@ class Switchboard:
                 logger.info("a simulated server dies", extra={"server": server.machine.name, "stage": call.stage})
                 server.gone.set()
             await server.gone.wait()
+            # Not a word before its processes have ended: an answer would let a dying stage report that it failed.
+            await server.still.wait()
             return Answer(143, "the server is off")
         return await self._respond(call)
 

@@ -2,37 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from catalyst.demo.play import Play
-from contracts.event import Fact
-from contracts.history import History
-from contracts.sovereign import (
-    SovereignDecommissioned,
-    SovereignFailed,
-    SovereignHandedOver,
-    SovereignReady,
-)
+from catalyst.demo.scenarios.scenario import ENDS, Scenario, ready
+from contracts.sovereign import SovereignDecommissioned, SovereignFailed, SovereignHandedOver, SovereignReady
 from contracts.tofu import TofuApplied, TofuStarted
-
-_ENDS: Final[tuple[type[Fact], ...]] = (SovereignReady, SovereignFailed)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """Something to show."""
-
-    name: str
-    shows: str
-    play: Callable[[Play], Awaitable[None]]
-    label: str
-    """The pool name that its Sovereign takes."""
-    disturbs: bool = False
-    """Kills or overloads something: needs a stack of its own."""
-    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Settings of services that this scenario needs, by service."""
 
 
 async def single(play: Play) -> None:
@@ -44,40 +19,10 @@ async def single(play: Play) -> None:
     sequence = (await play.history(sovereign)).upto
     play.tell("\nThe same request again:")
     await play.request(fqdn)
-    again = await play.until(sovereign, *_ENDS, after=sequence)
+    again = await play.until(sovereign, *ENDS, after=sequence)
     play.check(isinstance(again.data, SovereignReady), "the second run ended ready")
     applied = (await play.history(sovereign)).data(TofuApplied, run=2)
     play.check(applied and (applied.add, applied.change, applied.destroy) == (0, 0, 0), "it changed nothing: 0, 0, 0")
-
-
-async def ready(play: Play, sovereign: str, *, seconds: float = 150) -> History:
-    """Wait for ready and check the facts on the way."""
-    end = await play.until(sovereign, *_ENDS, seconds=seconds)
-    if isinstance(end.data, SovereignFailed):
-        play.check(False, f"ready, but it failed: {end.data.trouble.code}: {end.data.trouble.message}")  # noqa: FBT003
-    history = await play.history(sovereign)
-    ids = [item.event.id for item in history.recorded]
-    play.check(len(ids) == len(set(ids)), f"no fact was said twice ({len(ids)} facts)")
-    releases = {item.event.data.release for item in history if item.event.data.fact == "hr.ready"}
-    expected = {f"bp-{name}" for name in KIT}
-    play.check(expected <= releases, f"all {len(expected)} components of the kit became ready")
-    return history
-
-
-KIT: Final = (
-    "cilium",
-    "cert-manager",
-    "flux",
-    "crossplane",
-    "sealed-secrets",
-    "spire",
-    "nats-jetstream",
-    "openbao",
-    "keycloak",
-    "gitea",
-    "powerdns",
-    "catalyst-platform",
-)
 
 
 async def ha(play: Play) -> None:
@@ -98,7 +43,7 @@ async def read_only_token(play: Play) -> None:
     """A token without write scope: the run fails, the cloud is untouched, the name stays the owner's."""
     before = len(await play.ledger())
     sovereign = await play.request(play.name("readonly"), token=play.stack.read_only_token)
-    end = await play.until(sovereign, *_ENDS)
+    end = await play.until(sovereign, *ENDS)
     play.check(isinstance(end.data, SovereignFailed), "the run failed")
     trouble = end.data.trouble
     play.check(trouble.code == "token_readonly" and trouble.owner == "user", "token_readonly, and the user can mend it")
@@ -162,22 +107,17 @@ _WAY_BACK: Final = (
     "sovereign.decommissioned",
 )
 
-SCENARIOS: Final[dict[str, Scenario]] = {
-    scenario.name: scenario
-    for scenario in (
-        Scenario(
-            "single", "one control plane and one worker, from request to ready; then the same again", single, "demo"
-        ),
-        Scenario("ha", "three control planes and two workers", ha, "ha"),
-        Scenario(
-            "read-only-token",
-            "a token without write scope is refused before anything is created",
-            read_only_token,
-            "readonly",
-        ),
-        Scenario(
-            "crash", "every service is killed while it works; the run still ends ready", crash, "crash", disturbs=True
-        ),
-        Scenario("decommission", "from ready back to nothing, in order, with the proof", decommission, "gone"),
-    )
-}
+LINE: Final = (
+    Scenario("single", "one control plane and one worker, from request to ready; then the same again", single, "demo"),
+    Scenario("ha", "three control planes and two workers", ha, "ha"),
+    Scenario(
+        "read-only-token",
+        "a token without write scope is refused before anything is created",
+        read_only_token,
+        "readonly",
+    ),
+    Scenario(
+        "crash", "every service is killed while it works; the run still ends ready", crash, "crash", disturbs=True
+    ),
+    Scenario("decommission", "from ready back to nothing, in order, with the proof", decommission, "gone"),
+)

@@ -1,0 +1,10 @@
+"""All scenarios by name: one module for each half of the line."""
+
+from typing import Final
+
+from catalyst.demo.scenarios.line import LINE
+from catalyst.demo.scenarios.scenario import Scenario
+
+SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in LINE}
+
+__all__ = ["SCENARIOS", "Scenario"]

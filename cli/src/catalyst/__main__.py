@@ -2,7 +2,7 @@
 
 import click
 
-from catalyst.commands import acting, asking, letters, operating, watching
+from catalyst.commands import acting, asking, letters, operating, proving, watching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +28,7 @@ for command in (
     acting.approve,
     acting.reconcile,
     acting.decommission,
+    proving.proof,
     operating.user,
     operating.keys,
     operating.doctor,

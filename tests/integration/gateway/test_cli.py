@@ -2,14 +2,18 @@ import asyncio
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bus import answer
 from bus.seal import SealKeys
+from bus.sign import signed, signing_keys
 from contracts.catalogue import KEYS, SUBMIT, TOFU, TOKEN
+from contracts.proof import Gone, Proof
 from contracts.questions import Accepted, Asker, KeysReply, Nothing, Submit, Token, TokenReply
 from contracts.request import SealedSecret
+from contracts.tofu import TofuDestroyed
 from tests.integration.gateway.conftest import TOKEN as API_TOKEN
 from tests.integration.gateway.conftest import Edge, EdgeOf, StandIn
 from tests.requests import CLOUD_TOKEN, SSH_KEY
@@ -112,3 +116,40 @@ async def test_errors_are_two_lines_with_what_to_do_and_codes_that_scripts_can_t
     assert "CATALYST_URL" in err
     code, _, _ = await catalyst(edge, "show", "not a name")
     assert code == 2
+
+
+async def test_a_proof_is_verified_with_the_installations_keys_and_a_changed_one_is_not(
+    edge_of: EdgeOf, stand_in: StandIn, tmp_path: Path
+) -> None:
+    edge = await edge_of()
+    keys = SealKeys.generate(TOFU)
+
+    async def tell_keys(_request: Nothing, _asker: Asker | None) -> KeysReply:
+        return KeysReply(service=TOFU, keys=keys.public(), signing=signing_keys(keys))
+
+    await stand_in(answer(KEYS[TOFU], tell_keys))
+    gone = Gone(address="hcloud_network.private", cloud_id="42", kind="hcloud_network", seen_by=story.CAUSE)
+    document = Proof(
+        sovereign=story.ID,
+        owner="omantel",
+        life=1,
+        gone=(gone,),
+        left=("hcloud_volume data (7)",),
+        inventory_at=datetime(2026, 11, 25, tzinfo=UTC),
+    ).model_dump_json()
+    await edge.say(*story.facts(), TofuDestroyed(gone=(gone,), proof=signed(document, keys)))
+
+    code, out, err = await catalyst(edge, "proof", "get", story.FQDN)
+    assert (code, err) == (0, "")
+    file = tmp_path / "proof.json"
+    file.write_text(out)
+    code, out, _ = await catalyst(edge, "proof", "verify", str(file))
+    assert code == 0
+    assert out.startswith("Verified")
+    assert "hcloud_network.private" in out
+    assert "left  hcloud_volume data (7)" in out
+
+    file.write_text(file.read_text().replace("hcloud_network.private", "hcloud_network.another"))
+    code, _, err = await catalyst(edge, "proof", "verify", str(file))
+    assert code == 4
+    assert "NOT verified" in err

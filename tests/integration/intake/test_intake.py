@@ -10,13 +10,17 @@ import pytest
 from bus import Answer, Bus, run_service
 from bus.server import NatsServer
 from contracts.catalogue import CANCEL, DECOMMISSION, RETRY, SUBMIT
+from contracts.errors import trouble
+from contracts.event import About
 from contracts.questions import Asker, Command, Decommission, Retry, Submit
+from contracts.request import SealedSecret
 from contracts.sovereign import RequestRejected, SovereignRequested
 from contracts.summary import Summary
+from contracts.tofu import TofuFailed
 from intake.app import intake
 from intake.settings import Settings
 from tests.conftest import BusOf
-from tests.requests import CLOUD_TOKEN, request_body
+from tests.requests import CLOUD_TOKEN, request_body, sealed_token
 
 OPERATOR = Asker(actor="olga", owner="omantel", roles=("operator",))
 RIVAL = Asker(actor="rita", owner="rival", roles=("operator",))
@@ -126,6 +130,29 @@ async def test_decommission_wants_the_name_typed_again(running_intake: Bus, bus_
         await gateway.ask(DECOMMISSION, wrong, asker=OPERATOR)
     command = Decommission(sovereign="demo_omani_works", confirm="demo.omani.works")
     assert (await gateway.ask(DECOMMISSION, command, asker=OPERATOR)).run == 1
+
+
+async def test_a_decommission_that_failed_for_want_of_the_token_is_asked_again_with_it(
+    running_intake: Bus, bus_of: BusOf
+) -> None:
+    gateway, runner = await bus_of("gateway"), await bus_of("tofu-runner")
+    await gateway.ask(SUBMIT, Submit(body=request_body()), asker=OPERATOR)
+    command = Decommission(sovereign="demo_omani_works", confirm="demo.omani.works")
+    asked = await gateway.ask(DECOMMISSION, command, asker=OPERATOR)
+    with pytest.raises(Answer) as refused:
+        await gateway.ask(DECOMMISSION, command, asker=OPERATOR)
+    assert refused.value.trouble.code == "not-now"
+
+    history = await running_intake.journal.fold("demo_omani_works")
+    about = About(sovereign="demo_omani_works", owner="omantel", life=1, run=1)
+    gone = trouble("credential-required", attempted="destroy the cloud resources", on="cloud-token")
+    await runner.journal.append([TofuFailed(trouble=gone)], about, cause=asked.event_id, after=history)
+    with pytest.raises(Answer) as refused:
+        await gateway.ask(DECOMMISSION, command, asker=OPERATOR)
+    assert refused.value.trouble.code == "credential-required"
+    token = SealedSecret.model_validate(sealed_token("demo.omani.works"))
+    again = await gateway.ask(DECOMMISSION, command.model_copy(update={"secrets": (token,)}), asker=OPERATOR)
+    assert again.event_id != asked.event_id
 
 
 async def test_the_read_model_follows_the_stream(running_intake: Bus, bus_of: BusOf) -> None:

@@ -38,6 +38,7 @@ from tofu_runner.keep import Keep
 from tofu_runner.settings import Settings
 from tofu_runner.tofu import Tofu
 
+LOCKED = 423
 SOVEREIGN = "demo_omani_works"
 EMAIL = "canary-admin@example.org"
 ZONE_KEY = "canary-zone-key-0123456789"
@@ -144,6 +145,19 @@ class Stand:
                 continue
             kept.add(name)
         return kept
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """A call of the cloud's API as somebody else with the customer's token makes it, again while it is locked."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with asyncio.timeout(20):
+            while True:
+                async with self.session.request(
+                    method, f"{self.cloud.endpoint}{path}", json=body, headers=headers
+                ) as reply:
+                    if reply.status != LOCKED:
+                        assert reply.ok, await reply.text()
+                        return await reply.json()
+                await asyncio.sleep(0.02)
 
     def alive(self) -> dict[str, int]:
         """Resources that the simulated cloud has, by kind."""

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from bus import Fired, Wake
+from bus.sign import verify
 from contracts.dns import DnsWithdrawn
+from contracts.proof import Proof
 from contracts.sovereign import SovereignDecommissionRequested, SovereignHandedOver
-from contracts.tofu import TofuDestroyed, TofuFailed
+from contracts.tofu import TofuDestroyed, TofuFailed, TofuProgressed
 from tests.integration.tofu_runner.stand import SOVEREIGN, Stand, shape
 from tofu_runner import handlers
 
@@ -22,6 +24,18 @@ async def test_a_decommission_leaves_nothing_and_names_what_is_gone(here: Stand)
     assert all(gone.cloud_id for gone in destroyed.gone)
     assert destroyed.left == ()
     assert await here.secrets_kept() == {"state-key"}
+    saw = {item.event.id for item in await here.everything()}
+    assert {gone.seen_by for gone in destroyed.gone} <= saw
+    proof = proved(here, destroyed)
+    assert proof.gone == destroyed.gone
+    made = [item.event.data for item in await here.everything() if isinstance(item.event.data, TofuProgressed)]
+    assert {gone.cloud_id for gone in proof.gone} == {said.cloud_id for said in made if said.state == "created"}
+
+
+def proved(here: Stand, destroyed: TofuDestroyed) -> Proof:
+    assert destroyed.proof is not None
+    verify(destroyed.proof, here.runner.vault.signing_keys())
+    return destroyed.proof.proof()
 
 
 async def test_a_decommission_with_the_state_lost_finds_everything_by_its_label(here: Stand) -> None:
@@ -39,7 +53,10 @@ async def test_a_life_that_never_touched_the_cloud_is_gone_at_once_without_a_tok
     await here.request()
     await here.runner.vault.erase(SOVEREIGN, 1, "cloud-token")
     await here.decommission()
-    assert (await here.history()).data(TofuDestroyed) == TofuDestroyed()
+    destroyed = (await here.history()).data(TofuDestroyed)
+    assert destroyed is not None
+    assert destroyed.gone == ()
+    assert proved(here, destroyed).inventory_at is None
     assert sum(here.calls().values()) == 0
 
 
@@ -59,23 +76,27 @@ async def test_a_decommission_after_hand_over_needs_the_token_again_and_then_wor
     assert here.alive() == {}
 
 
-async def test_what_the_cluster_made_itself_goes_too_and_what_is_protected_is_named_and_left(here: Stand) -> None:
+async def test_what_the_cluster_made_goes_too_and_what_is_foreign_or_protected_is_named_and_left(here: Stand) -> None:
     await here.provision(await here.request(shape(worker_count=0)))
-    cloud = here.world()
-    async with cloud.session.get(
-        f"{here.cloud.endpoint}/networks", headers={"Authorization": f"Bearer {here.token}"}
-    ) as reply:
-        network = (await reply.json())["networks"][0]["id"]
-    headers = {"Authorization": f"Bearer {here.token}"}
-    balancer = {"name": "made-by-ccm", "load_balancer_type": "lb11", "location": "fsn1", "network": network}
-    async with cloud.session.post(f"{here.cloud.endpoint}/load_balancers", json=balancer, headers=headers) as reply:
-        assert reply.status == 201
+    network = (await here.ask("GET", "/networks"))["networks"][0]["id"]
+    server = (await here.ask("GET", "/servers"))["servers"][0]["id"]
+    of_ccm, of_csi = {"hcloud-ccm/service-uid": "1"}, {"pvc-name": "data", "managed-by": "csi-driver"}
+    balancer = {"load_balancer_type": "lb11", "location": "fsn1", "network": network}
+    await here.ask("POST", "/load_balancers", balancer | {"name": "made-by-ccm", "labels": of_ccm})
+    volume = {"size": 10, "server": server}
+    await here.ask("POST", "/volumes", volume | {"name": "pvc-1", "labels": of_csi})
+    await here.ask("POST", "/volumes", volume | {"name": "somebodys-data"})
+    guarded = await here.ask("POST", "/volumes", volume | {"name": "pvc-guarded", "labels": of_csi})
+    await here.ask("POST", f"/volumes/{guarded['volume']['id']}/actions/change_protection", {"delete": True})
     await here.decommission()
     history = await here.history()
     destroyed = history.data(TofuDestroyed)
     assert destroyed is not None, history.data(TofuFailed)
-    assert "hcloud_load_balancer made-by-ccm" in {gone.address for gone in destroyed.gone}
-    assert here.alive() == {}
+    gone = {gone.address for gone in destroyed.gone}
+    assert {"hcloud_load_balancer made-by-ccm", "hcloud_volume pvc-1"} <= gone
+    assert [name.split()[1] for name in destroyed.left] == ["somebodys-data", "pvc-guarded"]
+    assert here.alive() == {"volumes": 2}
+    assert proved(here, destroyed).left == destroyed.left
 
 
 async def test_without_a_withdrawal_the_deadline_destroys(here: Stand) -> None:

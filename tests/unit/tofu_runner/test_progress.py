@@ -29,8 +29,9 @@ def test_a_failed_resource_counts_as_finished() -> None:
 def test_what_was_deleted_is_remembered_with_the_id_it_had() -> None:
     tally = Tally(1, 1)
     tally.fact(hook("start", "delete", cloud_id="9"))
-    tally.fact(hook("complete", "delete"))
-    assert tally.deleted == {"hcloud_server.a": "9"}
+    fact = tally.fact(hook("complete", "delete"))
+    assert fact is not None
+    assert (fact.state, fact.cloud_id) == ("deleted", "9")
 
 
 def test_reading_is_no_progress() -> None:

@@ -6,6 +6,8 @@ Only the reader may read its keys (server permissions), and only it holds the ke
 from bus.kv import Bucket
 from bus.outcome import Conflict
 from bus.seal import CannotOpen, SealKeys, digest
+from bus.sign import signed, signing_keys
+from contracts.proof import SignedProof, SigningKey
 from contracts.questions import PublicKey
 from contracts.request import SealedSecret, SecretRef
 
@@ -63,6 +65,14 @@ class Vault:
     def public_keys(self) -> tuple[PublicKey, ...]:
         """Our public keys, for the ``keys`` question."""
         return self._own().public()
+
+    def sign(self, document: str) -> SignedProof:
+        """The document with our signature."""
+        return signed(document, self._own())
+
+    def signing_keys(self) -> tuple[SigningKey, ...]:
+        """What verifies our signatures."""
+        return signing_keys(self._own())
 
     def _own(self) -> SealKeys:
         if self._keys is None:

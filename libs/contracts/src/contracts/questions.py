@@ -10,6 +10,7 @@ from contracts.errors import FieldError, Trouble
 from contracts.event import Model
 from contracts.identity import Actor, Digest, Fqdn, Owner, SovereignId
 from contracts.node import Stage, StageState
+from contracts.proof import SigningKey
 from contracts.request import RegistrarName, SealedSecret, Shape, Topology
 from contracts.tofu import Cost
 
@@ -362,6 +363,7 @@ class KeysReply(Model):
 
     service: str
     keys: tuple[PublicKey, ...]
+    signing: tuple[SigningKey, ...] = Field(default=(), description="What verifies this service's proofs.")
 
 
 class Problem(Model):

@@ -51,6 +51,8 @@ def word_and_commands(view: View) -> tuple[str, tuple[Command, ...]]:
         commands = ("approve", *commands)
     if view.state == "provisioning" and any(phase.name == "Flux" and phase.mark != "waiting" for phase in view.phases):
         commands = (*commands, "reconcile")
+    if view.state == "decommissioning" and view.trouble is not None:
+        commands = ("decommission",)
     return _WORDS[view.state], commands
 
 
@@ -69,6 +71,8 @@ def sentence(view: View) -> str:
 
 
 def _leaving(view: View) -> str:
+    if view.trouble is not None:
+        return f"Decommissioning stopped: {view.trouble.attempted}, on {view.trouble.on}; ask for it again."
     if view.gone:
         return "Decommissioning: the cloud is empty, the name is being released."
     if view.dns.state == "withdrawn":

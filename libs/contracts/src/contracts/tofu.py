@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from contracts.errors import Trouble
 from contracts.event import Fact, Model
 from contracts.identity import Digest
+from contracts.proof import Gone, SignedProof
 
 
 class NodeToken(Model):
@@ -198,14 +199,6 @@ class TofuInterrupted(Fact):
         return f"{self.why}/{self.fencing_token}"
 
 
-class Gone(Model):
-    """A resource that no longer exists."""
-
-    address: str
-    cloud_id: str
-    kind: str
-
-
 class TofuDestroyed(Fact):
     """Everything is destroyed and a second inventory was empty."""
 
@@ -213,3 +206,4 @@ class TofuDestroyed(Fact):
     gone: tuple[Gone, ...] = ()
     left: tuple[str, ...] = Field(default=(), description="Protected or foreign resources that were named and left.")
     cloud_calls: int = 0
+    proof: SignedProof | None = Field(default=None, description="The signed proof; catalyst proof verify checks it.")

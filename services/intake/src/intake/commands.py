@@ -14,7 +14,7 @@ from bus import Answer, Bucket, Conflict, Journal, TryAgain, Vault, reference
 from contracts import questions
 from contracts.errors import trouble
 from contracts.event import NAMESPACE, About, Fact, derived_id
-from contracts.history import History
+from contracts.history import History, Recorded
 from contracts.identity import fqdn_of, sovereign_id
 from contracts.questions import Accepted, Asker
 from contracts.request import SealedSecret, SovereignRequest
@@ -26,7 +26,7 @@ from contracts.sovereign import (
     SovereignRequested,
     SovereignSuspendRequested,
 )
-from contracts.tofu import TofuPlanned
+from contracts.tofu import TofuFailed, TofuPlanned
 from intake.admission import Existing, Opening, admit, body_digest, read_request
 from intake.life import Standing, standing
 from intake.offers import Offers
@@ -147,15 +147,16 @@ class Commands:
             raise _refused("invalid-request", command.sovereign, f"type {fqdn_of(command.sovereign)} to confirm")
 
         def fact(history: History) -> Fact:
-            if standing(history).stage == "handed-over" and not command.secrets:
-                raise _refused(
-                    "credential-required", command.sovereign, "after hand-off we hold no cloud token: bring one"
-                )
+            asked, failed = history.last(SovereignDecommissionRequested), history.last(TofuFailed)
+            if asked is not None and (failed is None or failed.sequence < asked.sequence):
+                raise _refused("not-now", command.sovereign, "it is being decommissioned already")
+            if _lacks_token(history, failed) and not command.secrets:
+                raise _refused("credential-required", command.sovereign, "we hold no cloud token any more: bring one")
             return SovereignDecommissionRequested(
                 reason=command.reason, restore_nameservers=command.restore_nameservers
             )
 
-        stages = {"running", "cancelling", "failed", "cancelled", "ready", "degraded", "handed-over"}
+        stages = {"running", "cancelling", "failed", "cancelled", "ready", "degraded", "handed-over", "decommissioning"}
         return await self._say(command, asker, fact, stages, secrets=command.secrets)
 
     async def reconcile(self, command: questions.Reconcile, asker: Asker | None) -> Accepted:
@@ -231,6 +232,13 @@ class Commands:
     async def _store(self, sovereign: str, life: int, secrets: tuple[SealedSecret, ...]) -> None:
         for secret in secrets:
             await self._vault.put(sovereign, life, secret)
+
+
+def _lacks_token(history: History, failed: Recorded | None) -> bool:
+    """Whether the cloud token is known to be gone."""
+    if standing(history).stage == "handed-over":
+        return True
+    return failed is not None and failed.event.data.trouble.code == "credential-required"
 
 
 def _check_bound(sovereign: str, secrets: tuple[SealedSecret, ...]) -> None:

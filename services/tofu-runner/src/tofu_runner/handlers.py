@@ -202,7 +202,8 @@ async def forget(event: Event[SovereignHandedOver], history: History, *, world: 
 
 async def tell_keys(_request: Nothing, _asker: Asker | None, *, world: World) -> KeysReply:
     """Public keys to seal to."""
-    return KeysReply(service=TOFU, keys=world.bus.vault.public_keys())
+    vault = world.bus.vault
+    return KeysReply(service=TOFU, keys=vault.public_keys(), signing=vault.signing_keys())
 
 
 async def judge_token(request: Token, _asker: Asker | None, *, world: World) -> TokenReply:

@@ -6,7 +6,7 @@ calls are counted and paced with the rest, and it never has the real token.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ from tofu_runner.placement import Offer
 OWNER_LABEL = "catalyst-zero/sovereign"
 _APPLICATION = "catalyst-zero"
 _TIMEOUT_S = (10.0, 60.0)
+
+CLUSTERS_OWN = ("hcloud-ccm/service-uid", "pvc-name")
+"""Labels by which the cluster's cloud controller and its CSI driver know what they made."""
 
 _PARTS = {
     "hcloud_load_balancer": "load_balancers",
@@ -51,6 +54,8 @@ class Found:
     cloud_id: int
     name: str
     protected: bool = False
+    foreign: bool = False
+    """Hangs on ours, but neither we nor the cluster made it."""
     parts: tuple[str, ...] = ()
     """What hangs on it: subnets of a network, ``network:<id>``, ``target:<server id>`` and ``service:<port>`` of a
     balancer.
@@ -63,16 +68,21 @@ class Inventory:
 
     ours: tuple[Found, ...] = ()
     attached: tuple[Found, ...] = ()
-    """Made by the cluster itself: load balancers in our network, volumes at our servers."""
+    """Load balancers in our network or before our servers, volumes at our servers: made by the cluster, or foreign."""
 
     def named(self, kind: str, name: str) -> Found | None:
         """One of ours."""
         return next((found for found in self.ours if (found.kind, found.name) == (kind, name)), None)
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing is left."""
-        return not self.ours and not self.attached
+    def everything(self) -> tuple[Found, ...]:
+        """Ours and what hangs on it."""
+        return (*self.ours, *self.attached)
+
+    @property
+    def kept(self) -> tuple[Found, ...]:
+        """What a decommission leaves: protected or foreign."""
+        return tuple(found for found in self.everything if found.protected or found.foreign)
 
 
 @dataclass(frozen=True)
@@ -123,31 +133,33 @@ class Cloud:
         client = self._client
         networks = client.networks.get_all(label_selector=selector)
         servers = client.servers.get_all(label_selector=selector)
-        balancers = client.load_balancers.get_all()
-        mine = [b for b in balancers if (b.labels or {}).get(OWNER_LABEL) == sovereign]
+        balancers, volumes = client.load_balancers.get_all(), client.volumes.get_all()
         ours = [
             *(_found("hcloud_network", n, tuple(f"subnet:{s.ip_range}" for s in n.subnets or ())) for n in networks),
             *(
                 _found("hcloud_server", s, tuple(f"network:{p.network.id}" for p in s.private_net or ()))
                 for s in servers
             ),
-            *(_found("hcloud_load_balancer", b, _balancer_parts(b)) for b in mine),
+            *(_found("hcloud_load_balancer", b, _balancer_parts(b)) for b in balancers if _labelled(b, sovereign)),
+            *(_found("hcloud_volume", v) for v in volumes if _labelled(v, sovereign)),
             *(_found("hcloud_firewall", f) for f in client.firewalls.get_all(label_selector=selector)),
             *(_found("hcloud_ssh_key", k) for k in client.ssh_keys.get_all(label_selector=selector)),
             *(_found("hcloud_placement_group", g) for g in client.placement_groups.get_all(label_selector=selector)),
         ]
-        network_ids, server_ids = {n.id for n in networks}, {s.id for s in servers}
+        places = {*(f"network:{n.id}" for n in networks), *(f"target:{s.id}" for s in servers)}
+        server_ids = {s.id for s in servers}
         attached = [
-            _found("hcloud_load_balancer", b)
-            for b in balancers
-            if b not in mine and any(p.network.id in network_ids for p in b.private_net or ())
+            *(
+                _attached("hcloud_load_balancer", b)
+                for b in balancers
+                if not _labelled(b, sovereign) and places.intersection(_balancer_parts(b))
+            ),
+            *(
+                _attached("hcloud_volume", v)
+                for v in volumes
+                if not _labelled(v, sovereign) and v.server is not None and v.server.id in server_ids
+            ),
         ]
-        if server_ids and any(s.volumes for s in servers):
-            attached += [
-                _found("hcloud_volume", v, (f"server:{v.server.id}",))
-                for v in client.volumes.get_all()
-                if v.server is not None and v.server.id in server_ids
-            ]
         return Inventory(tuple(ours), tuple(attached))
 
     def _prices(self, location: str, server_types: frozenset[str], balancer_type: str) -> Prices:
@@ -200,7 +212,15 @@ def _offer(found: Any) -> Offer:
 
 def _found(kind: str, resource: Any, parts: tuple[str, ...] = ()) -> Found:
     protection = getattr(resource, "protection", None) or {}
-    return Found(kind, resource.id, resource.name or "", bool(protection.get("delete")), parts)
+    return Found(kind, resource.id, resource.name or "", bool(protection.get("delete")), parts=parts)
+
+
+def _labelled(resource: Any, sovereign: str) -> bool:
+    return (resource.labels or {}).get(OWNER_LABEL) == sovereign
+
+
+def _attached(kind: str, resource: Any) -> Found:
+    return replace(_found(kind, resource), foreign=not any(label in CLUSTERS_OWN for label in resource.labels or {}))
 
 
 def _balancer_parts(balancer: Any) -> tuple[str, ...]:

@@ -28,8 +28,6 @@ class Tally:
     def __init__(self, total: int, fencing_token: int) -> None:
         self.total = total
         self.done = 0
-        self.deleted: dict[str, str] = {}
-        """Address and cloud id of each resource seen gone."""
         self._ids: dict[str, str] = {}
         self._fencing_token = fencing_token
 
@@ -42,8 +40,6 @@ class Tally:
             self._ids[hook.address] = hook.cloud_id
         if hook.moment in {"complete", "errored"}:
             self.done += 1
-        if state == "deleted":
-            self.deleted[hook.address] = hook.cloud_id or self._ids.get(hook.address, "")
         return TofuProgressed(
             address=hook.address,
             resource_type=hook.resource_type,
@@ -52,6 +48,19 @@ class Tally:
             done=self.done,
             total=max(self.total, self.done),
             cloud_id=hook.cloud_id or self._ids.get(hook.address, ""),
+            fencing_token=self._fencing_token,
+        )
+
+    def seen_gone(self, address: str, kind: str, cloud_id: str) -> TofuProgressed:
+        """What somebody else than OpenTofu saw gone."""
+        self.done += 1
+        return TofuProgressed(
+            address=address,
+            resource_type=kind,
+            state="deleted",
+            done=self.done,
+            total=max(self.total, self.done),
+            cloud_id=cloud_id,
             fencing_token=self._fencing_token,
         )
 

@@ -2,7 +2,8 @@
 
 First what the cluster made itself (load balancers in our network, volumes at our servers), then OpenTofu's destroy
 of what the state knows, then whatever still carries our label: what a lost state does not know any more is found
-that way. What is protected against deletion is named and left. The proof is an inventory taken afterwards.
+that way. What is protected against deletion, and what hangs on ours without being ours or the cluster's, is named and
+left. The proof is an inventory taken afterwards, with the event that saw each resource gone (``proving``).
 """
 
 import logging
@@ -12,8 +13,8 @@ from contracts.errors import Trouble, trouble
 from contracts.event import About
 from contracts.history import History
 from contracts.request import Shape
-from contracts.tofu import Gone, TofuDestroyed, TofuFailed, TofuStarted
-from tofu_runner import classify, standing
+from contracts.tofu import TofuFailed, TofuStarted
+from tofu_runner import classify, proving, standing
 from tofu_runner.bench import Bench, Failed, World, bench
 from tofu_runner.inventory import REMOVAL_ORDER, CloudRefused, Found, Inventory
 from tofu_runner.keep import SecretGone
@@ -32,7 +33,7 @@ async def destroy_all(world: World, about: About, history: History, chain: Chain
     """The whole of it, from a lease in hand; says every fact itself."""
     request = standing.request_of(history)
     if request is None or not await _anything_asked(world, about):
-        await chain.say(TofuDestroyed())
+        await chain.say(proving.nothing_was_there(world.bus.vault, about, history))
         await world.keep.forget(about)
         return
     await chain.say(TofuStarted(action="destroy", fencing_token=lease.token))
@@ -71,53 +72,52 @@ def _token_gone(gone: SecretGone) -> Trouble:
 
 async def _until_empty(work: Bench, shape: Shape) -> None:
     tries = work.world.settings.transient_tries
-    gone: dict[str, Gone] = {}
+    kept: dict[int, Found] = {}
     for attempt in range(1, tries + 1):
         try:
-            left = await _once(work, shape, gone)
+            await _once(work, shape, kept)
         except Failed as failed:
             if attempt == tries or not all(t.code in classify.TRANSIENT for t in failed.troubles):
                 raise
             await work.pause(work.world.settings.transient_pause_s * 2 ** (attempt - 1))
             continue
-        await work.say(
-            TofuDestroyed(
-                gone=tuple(gone[key] for key in sorted(gone)), left=left, cloud_calls=work.passing.account.calls
-            )
-        )
+        left = tuple(f"{found.kind} {found.name} ({found.cloud_id})" for found in kept.values())
+        await work.say(await proving.destroyed(work, left))
         return
 
 
-async def _once(work: Bench, shape: Shape, gone: dict[str, Gone]) -> tuple[str, ...]:
-    """One pass; the names of what is protected and was left."""
+async def _once(work: Bench, shape: Shape, kept: dict[int, Found]) -> None:
+    """One pass; adds what is protected or foreign, and was left, to ``kept``."""
     await work.look_out_for_the_lost()
     before = await _inventory(work)
-    await _remove(work, [found for found in before.attached if not found.protected], gone)
+    # A foreign volume is no longer known as attached once its server is gone: it is remembered from here.
+    kept |= {found.cloud_id: found for found in before.kept}
+    known = [*work.versions.resources]
+    await _remove(work, [found for found in before.attached if found.cloud_id not in kept])
     try:
         await _destroy_what_the_state_knows(work, shape)
     except Failed as failed:
         if not all(t.code == "protected" for t in failed.troubles):
             raise
         log.warning("protected resources are left", extra={"action": "protected", "why": str(failed)})
-    for address, cloud_id in work.tally.deleted.items():
-        gone[address] = Gone(address=address, cloud_id=cloud_id, kind=address.split(".", maxsplit=1)[0])
     rest = await _inventory(work)
-    if not rest.empty:
+    if any(found.cloud_id not in kept for found in rest.everything):
         held = _held_by_protection(rest)
-        await _remove(work, [found for found in rest.ours if found not in held], gone)
+        await _remove(work, [found for found in rest.ours if found not in held])
         rest = await _inventory(work)
-    left = [found for found in (*rest.ours, *rest.attached) if found not in _held_by_protection(rest)]
+    kept |= {found.cloud_id: found for found in (*rest.kept, *_held_by_protection(rest))}
+    left = [found for found in rest.everything if found.cloud_id not in kept]
     if left:
         names = ", ".join(f"{found.kind} {found.name}" for found in left[:10])
         raise Failed(trouble("resource_in_use", attempted=ATTEMPTED, on=names, message="still there after the destroy"))
+    await proving.tell_the_silent(work, known, kept)
     if work.mutations.unanswered:
         await work.mutations.settle()
-    return tuple(f"{found.kind} {found.name} ({found.cloud_id})" for found in (*rest.ours, *rest.attached))
 
 
 def _held_by_protection(rest: Inventory) -> tuple[Found, ...]:
     """What is protected, and what cannot go while that is there."""
-    protected = [found for found in (*rest.ours, *rest.attached) if found.protected]
+    protected = [found for found in rest.everything if found.protected]
     if not protected:
         return ()
     holders = {"hcloud_network", "hcloud_firewall", "hcloud_placement_group"}
@@ -133,7 +133,7 @@ async def _inventory(work: Bench) -> Inventory:
         raise _failed(work, refused, "take inventory of the cloud") from None
 
 
-async def _remove(work: Bench, found: list[Found], gone: dict[str, Gone]) -> None:
+async def _remove(work: Bench, found: list[Found]) -> None:
     for resource in sorted(found, key=lambda item: REMOVAL_ORDER.index(item.kind)):
         work.check()
         try:
@@ -141,7 +141,7 @@ async def _remove(work: Bench, found: list[Found], gone: dict[str, Gone]) -> Non
         except CloudRefused as refused:
             raise _failed(work, refused, ATTEMPTED) from None
         address = f"{resource.kind} {resource.name}"
-        gone[address] = Gone(address=address, cloud_id=str(resource.cloud_id), kind=resource.kind)
+        await work.say(work.tally.seen_gone(address, resource.kind, str(resource.cloud_id)))
 
 
 def _failed(work: Bench, refused: CloudRefused, attempted: str) -> Failed:

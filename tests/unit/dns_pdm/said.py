@@ -10,10 +10,11 @@ SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVpZ2h0ZWlnaHRlaWdodGVpZ2h0ZWlna
 
 
 def shape(fqdn: str = "demo.omani.works", mode: str = "pool") -> Shape:
+    registrar = {"registrar": "namecheap"} if mode == "byo-api" else {}
     return Shape(
         organisation=Organisation(name="Acme"),
         topology=Topology(region="fsn1"),
-        domain=Domain.model_validate({"mode": mode, "fqdn": fqdn}),
+        domain=Domain.model_validate({"mode": mode, "fqdn": fqdn, **registrar}),
         ssh_public_key=SSH_KEY,
     )
 

@@ -16,20 +16,23 @@ from pydantic import SecretStr
 from bus import Conflict, SealKeys, TryAgain, Value, Wake
 from bus.seal import digest
 from contracts import About, Event, Fact, History
-from contracts.dns import DsRecord, ServerSays
+from contracts.dns import Delegation, DsRecord, ServerSays
+from contracts.identity import fqdn_of
 from contracts.request import SealedSecret, SecretRef
-from dns_pdm import handlers
 from dns_pdm.credentials import ZoneCredentials
 from dns_pdm.delegation import Report
 from dns_pdm.keeping import Hosting, ZoneKeeper
 from dns_pdm.names import Rules, pool_of
+from dns_pdm.ports import Dns
 from dns_pdm.powerdns import NewZone, SigningKey, Zone, ZoneExists
+from dns_pdm.registrars.port import Registrar, RegistrarBusy, RegistrarRefused, parts_of
 from dns_pdm.zones import Change, RecordSet, absolute
 from tests.deliver import said
 
 POOL = "omani.works"
 NS = ("ns1.omani.works", "ns2.omani.works")
 RULES = Rules(pools=(POOL,))
+OWN_KEYS = SealKeys.generate("dns-pdm")
 TOFU_KEYS = SealKeys.generate("tofu-runner")
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -125,12 +128,16 @@ class MemoryWorld:
 
     dns: MemoryDns
     pasted: set[str] = field(default_factory=set)
+    ds_tags: tuple[int, ...] = ()
 
     async def check(self, zone: str, nameservers: Iterable[str], *, ds_required: bool) -> Report:
         async with self.dns.failing.call():
             agrees = zone in self.pasted or self._in_pool(zone)
             return Report((
-                ServerSays(server="parent", side="parent", verdict="agrees" if agrees else "differs"),
+                ServerSays(
+                    server="parent", side="parent", nameservers=NS if agrees else ("ns1.old.test",),
+                    ds_key_tags=self.ds_tags, verdict="agrees" if agrees else "differs", cached_for_s=3600,
+                ),
                 ServerSays(server="child", side="child", verdict="agrees"),
             ))  # fmt: skip
 
@@ -194,9 +201,62 @@ class MemorySealed:
             assert digest(secret)
             return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256="0" * 64)
 
+    async def open(self, sovereign: str, life: int, name: str) -> bytes:
+        async with self.failing.call():
+            return OWN_KEYS.open(self.secrets["dns-pdm", sovereign, life, name], bound_to=sovereign, purpose=name)
+
     async def erase(self, sovereign: str, life: int, name: str) -> None:
         async with self.failing.call():
             self.secrets.pop(("dns-pdm", sovereign, life, name), None)
+
+
+@dataclass
+class MemoryRegistrar:
+    """A registrar whose account holds one domain; its parent zone follows when told."""
+
+    world: "MemoryWorld"
+    held: Delegation = field(default_factory=lambda: Delegation(nameservers=("ns1.old.test", "ns2.old.test"), ds=()))
+    refusing: RegistrarRefused | RegistrarBusy | None = None
+    changes: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def open(self, registrar: str, token: bytes) -> AsyncIterator[Registrar]:
+        parts_of(registrar, token, ("key",))
+        yield self
+
+    async def validate(self, fqdn: str) -> Delegation:
+        return await self.get(fqdn)
+
+    async def get(self, fqdn: str) -> Delegation:
+        async with self.world.dns.failing.call():
+            if self.refusing is not None:
+                raise self.refusing
+            return self.held
+
+    async def set(self, fqdn: str, nameservers: tuple[str, ...]) -> None:
+        async with self.world.dns.failing.call():
+            self._hold(fqdn, self.held.model_copy(update={"nameservers": nameservers}))
+
+    async def set_ds(self, fqdn: str, ds: tuple[DsRecord, ...]) -> None:
+        async with self.world.dns.failing.call():
+            self._hold(fqdn, self.held.model_copy(update={"ds": ds}))
+
+    async def rollback(self, fqdn: str, former: Delegation) -> None:
+        async with self.world.dns.failing.call():
+            self._hold(fqdn, former)
+
+    def _hold(self, fqdn: str, wanted: Delegation) -> None:
+        if wanted != self.held:
+            self.changes.append(f"{len(wanted.ds or ())} DS at {wanted.nameservers[0]}")
+        self.held = wanted
+
+    def publish(self, fqdn: str) -> None:
+        """The registry puts it into the parent zone."""
+        self.world.ds_tags = tuple(one.key_tag for one in self.held.ds or ())
+        if self.changes:
+            self.world.pasted.discard(fqdn)
+        if self.held.nameservers == NS:
+            self.world.pasted.add(fqdn)
 
 
 @dataclass
@@ -215,6 +275,7 @@ class Scene:
         self.world = MemoryWorld(self.zones)
         self.bucket = MemoryBucket(self.failing)
         self.sealed = MemorySealed(self.failing)
+        self.registrar = MemoryRegistrar(self.world)
         hosting = Hosting(nameservers=NS, hostmaster="hostmaster.omani.works", glue={})
         self.keeper = ZoneKeeper(self.zones, hosting, RULES)
         self.credentials = ZoneCredentials(
@@ -224,11 +285,12 @@ class Scene:
             minting_key=SecretStr("m" * 43),
             public_url="https://zones.example",
         )
-        self.dns = handlers.Dns(
+        self.dns = Dns(
             zones=self.keeper,
             world=self.world,
             credentials=self.credentials,
             secrets=self.sealed,
+            registrars=self.registrar,
             alone=_alone,
             rules=RULES,
             hosting=hosting,
@@ -269,6 +331,7 @@ class Scene:
 
     def pass_time(self, by: timedelta) -> None:
         self.now += by
+        self.registrar.publish(fqdn_of(self.about.sovereign))
 
     def facts(self, fact: type[Fact]) -> list[Any]:
         return [event.data for event in self.events if isinstance(event.data, fact)]

@@ -160,6 +160,7 @@ CAPACITY_WAKE_UP: Final = TimerRow("capacity-wake-up", TOFU, "try again whether 
 THROTTLE_WAKE_UP: Final = TimerRow("throttle-wake-up", TOFU, "the project's call budget has refilled")
 WITHDRAW_DEADLINE: Final = TimerRow("withdraw-deadline", TOFU, "destroy although DNS was not withdrawn in time")
 DELEGATION_CHECK: Final = TimerRow("delegation-check", DNS, "ask parent and child servers again")
+DS_DUE: Final = TimerRow("ds-due", DNS, "the former servers are out of every cache: our DS may be set")
 
 TIMERS: Final[tuple[TimerRow, ...]] = (
     ENROL_DEADLINE,
@@ -171,6 +172,7 @@ TIMERS: Final[tuple[TimerRow, ...]] = (
     THROTTLE_WAKE_UP,
     WITHDRAW_DEADLINE,
     DELEGATION_CHECK,
+    DS_DUE,
 )
 
 

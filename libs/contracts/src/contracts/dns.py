@@ -28,6 +28,16 @@ class Record(Model):
     content: tuple[str, ...]
 
 
+class Delegation(Model):
+    """What a registrar holds for a domain: what the parent zone will say."""
+
+    nameservers: tuple[str, ...] = Field(default=(), description="Host names in lower case without the final dot.")
+    ds: tuple[DsRecord, ...] | None = Field(default=None, description="None where the registrar's API knows no DS.")
+    by_default: bool = Field(
+        default=False, description="The registrar's own servers by its default setting: put back by that setting."
+    )
+
+
 class ServerSays(Model):
     """What one name server answered about the delegation."""
 
@@ -48,6 +58,9 @@ class DnsReserved(Fact):
     nameservers: tuple[str, ...]
     ds: tuple[DsRecord, ...] = ()
     credential: SecretRef | None = Field(default=None, description="Zone credential, sealed to tofu-runner.")
+    registrar: Delegation | None = Field(
+        default=None, description="byo-api: what the registrar held before anything of ours, read with the token."
+    )
 
 
 class DnsRefused(Fact):
@@ -73,12 +86,22 @@ class DnsPublished(Fact):
 
 
 class DnsFlipped(Fact):
-    """The registrar's name servers were changed."""
+    """The registrar's name servers, or its DS, were changed."""
 
     fact: ClassVar[str] = "dns.flipped"
     registrar: str
     before: tuple[str, ...]
     after: tuple[str, ...]
+    former: Delegation | None = Field(
+        default=None, description="What a decommission puts back: what stood there before anything of ours."
+    )
+    ds: tuple[DsRecord, ...] | None = Field(default=None, description="The DS that stand there now; None: not changed.")
+    cached_for_s: int = Field(default=0, description="How long resolvers may keep what stood there, in seconds.")
+
+    @property
+    def key(self) -> str:
+        """Name servers and DS are changed one after the other."""
+        return "" if self.ds is None else f"ds-{len(self.ds)}"
 
 
 class DnsAwaitingDelegation(Fact):
@@ -89,6 +112,8 @@ class DnsAwaitingDelegation(Fact):
     ds: tuple[DsRecord, ...] = ()
     glue: tuple[str, ...] = ()
     servers: tuple[ServerSays, ...] = ()
+    registrar: str = Field(default="", description="byo-api: what is being waited for at the registrar.")
+    cached_for_s: int = Field(default=0, description="How long resolvers may keep the old answers, in seconds.")
     check: int = Field(default=1, ge=1, description="Which check this was.")
     next_check_at: AwareDatetime
 
@@ -132,6 +157,7 @@ class DnsWithdrawn(Fact):
 
     fact: ClassVar[str] = "dns.withdrawn"
     removed: tuple[str, ...] = ()
+    cached_for_s: int = Field(default=0, description="How long resolvers may keep the DS that is gone, in seconds.")
 
 
 class DnsReleased(Fact):
@@ -140,3 +166,5 @@ class DnsReleased(Fact):
     fact: ClassVar[str] = "dns.released"
     zone: str
     proof: Digest | None = None
+    restored: tuple[str, ...] = Field(default=(), description="Name servers that were put back at the registrar.")
+    left: str = Field(default="", description="What the owner still has to undo at the registrar.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bus import Bus, Service, answer, on, on_timer
-from contracts.catalogue import DELEGATION_CHECK, DNS, KEYS, NAME, ZONE
+from contracts.catalogue import DELEGATION_CHECK, DNS, DS_DUE, KEYS, NAME, REGISTRAR, ZONE
 from contracts.flux import FluxReleased
 from contracts.questions import Asker, KeysReply, Nothing
 from contracts.sovereign import (
@@ -25,8 +25,11 @@ from dns_pdm import handlers, names, zone_door
 from dns_pdm.credentials import READER, ZoneCredentials
 from dns_pdm.delegation import Delegations
 from dns_pdm.keeping import Hosting, ZoneKeeper
+from dns_pdm.ports import Dns
 from dns_pdm.powerdns import PowerDns
 from dns_pdm.questions import Answers
+from dns_pdm.registrars import ADAPTERS
+from dns_pdm.registrars.port import Registrars
 from dns_pdm.settings import Settings
 from dns_pdm.topology import IANA_ROOT, DescribedTopology, PublicTree
 
@@ -48,11 +51,13 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             minting_key=read_minting_key(settings.minting_key_file),
             public_url=settings.zone_door_url,
         )
-        dns = handlers.Dns(
+        registrars = Registrars(ADAPTERS, settings.registrar_urls)
+        dns = Dns(
             zones=keeper,
             world=Delegations(topology_of(settings)),
             credentials=credentials,
             secrets=bus.vault,
+            registrars=registrars,
             alone=bus.leases.hold,
             rules=rules,
             hosting=keeper.hosting,
@@ -62,10 +67,10 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         door = zone_door.ZoneDoor(credentials, api).app()
         tls = tls_of(settings.zone_door_certificate)
         async with zone_door.listening(door, settings.zone_door_host, settings.zone_door_port, tls):
-            yield _service(dns, Answers(rules, bus.journal, api), api, bus)
+            yield _service(dns, Answers(rules, bus.journal, api, registrars, bus.vault), api, bus)
 
 
-def _service(dns: handlers.Dns, answers: Answers, api: PowerDns, bus: Bus) -> Service:
+def _service(dns: Dns, answers: Answers, api: PowerDns, bus: Bus) -> Service:
     async def keys(_request: Nothing, _asker: Asker | None) -> KeysReply:
         return KeysReply(service=DNS, keys=bus.vault.public_keys())
 
@@ -83,8 +88,14 @@ def _service(dns: handlers.Dns, answers: Answers, api: PowerDns, bus: Bus) -> Se
             on(FluxReleased, partial(handlers.withdraw, dns=dns)),
             on(TofuDestroyed, partial(handlers.release, dns=dns)),
             on_timer(DELEGATION_CHECK, partial(handlers.look_again, dns=dns)),
+            on_timer(DS_DUE, partial(handlers.sign, dns=dns)),
         ],
-        answers=[answer(NAME, answers.name), answer(ZONE, answers.zone), answer(KEYS[DNS], keys)],
+        answers=[
+            answer(NAME, answers.name),
+            answer(ZONE, answers.zone),
+            answer(REGISTRAR, answers.registrar),
+            answer(KEYS[DNS], keys),
+        ],
         checks={"powerdns": powerdns_answers},
     )
 

@@ -48,6 +48,12 @@ class Report:
         """Whether everybody who was asked agrees."""
         return bool(self.servers) and all(said.verdict == "agrees" for said in self.servers)
 
+    @property
+    def cached_for_s(self) -> int:
+        """How long resolvers may keep what the parent's servers that differ still say, in seconds."""
+        old = (said.cached_for_s for said in self.servers if said.side == "parent" and said.verdict != "agrees")
+        return max(old, default=0)
+
 
 @dataclass(frozen=True)
 class _Expected:

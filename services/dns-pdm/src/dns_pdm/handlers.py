@@ -6,17 +6,19 @@ check per firing, at growing distance, until it holds, the run is over, or nobod
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
 
 from bus import Fired, TryAgain, Wake
-from contracts.catalogue import DELEGATION_CHECK
+from contracts.catalogue import DELEGATION_CHECK, DS_DUE
 from contracts.dns import (
+    Delegation,
     DnsAwaitingDelegation,
     DnsDelegated,
+    DnsFailed,
+    DnsFlipped,
     DnsPublished,
     DnsRefused,
     DnsReleased,
@@ -24,11 +26,11 @@ from contracts.dns import (
     DnsWithdrawn,
     ServerSays,
 )
+from contracts.errors import Trouble
 from contracts.event import About, Event, Fact
 from contracts.flux import FluxReleased
 from contracts.history import History
 from contracts.identity import fqdn_of
-from contracts.request import SecretRef
 from contracts.sovereign import (
     SovereignCancelRequested,
     SovereignDecommissionRequested,
@@ -37,99 +39,18 @@ from contracts.sovereign import (
     SovereignRequested,
 )
 from contracts.tofu import TofuApplied, TofuDestroyed
-from dns_pdm import names
-from dns_pdm.delegation import Report
-from dns_pdm.keeping import Hosting, NotOurs, Published, Reserved
+from dns_pdm import flipping, names
+from dns_pdm.keeping import NotOurs, Reserved
+from dns_pdm.ports import Dns
+from dns_pdm.registrars.port import RegistrarRefused
 from dns_pdm.zones import LABELS, READY_TTL_S, RUN_TTL_S
 
 RELEASE: Final = "release"
 """Key of the timer that fires when the DS is out of every cache."""
-REGISTRAR_TOKEN: Final = "registrar-token"  # noqa: S105 - the name of a secret, not a secret
 _PROBE_LABEL: Final = "any-name"
 """What the wildcard is asked for."""
 
 Effects = Iterable[Fact | Wake]
-
-
-class Zones(Protocol):
-    """Where zones are made and taken away."""
-
-    async def ensure(self, fqdn: str, life: int) -> Reserved:
-        """The Sovereign's zone, signed and in a pool delegated; NotOurs when somebody else has the name."""
-        ...
-
-    async def publish(self, fqdn: str, ipv4: str, ipv6: str, *, ttl_s: int) -> Published:
-        """Its records, written and read back."""
-        ...
-
-    async def withdraw(self, fqdn: str, life: int) -> None:
-        """DS and records gone."""
-        ...
-
-    async def release(self, fqdn: str, life: int) -> None:
-        """NS and zone gone."""
-        ...
-
-    async def neighbours(self, fqdn: str) -> tuple[str, ...]:
-        """Every other zone."""
-        ...
-
-
-class World(Protocol):
-    """What name servers say."""
-
-    async def check(self, zone: str, nameservers: tuple[str, ...], *, ds_required: bool) -> Report:
-        """Ask parent and child servers."""
-        ...
-
-    async def gone(self, zone: str) -> Report:
-        """Ask parent servers whether they know the zone no more."""
-        ...
-
-    async def answering(self, nameservers: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
-        """Which names still have addresses."""
-        ...
-
-
-class Credentials(Protocol):
-    """The Sovereigns' own keys to their zones."""
-
-    async def issue(self, sovereign: str, life: int) -> SecretRef:
-        """Make valid and seal to tofu-runner."""
-        ...
-
-    async def revoke(self, sovereign: str, life: int) -> None:
-        """Take back."""
-        ...
-
-    async def forget(self, sovereign: str, life: int) -> None:
-        """Keep nothing of it."""
-        ...
-
-
-class Secrets(Protocol):
-    """Secrets sealed to this service."""
-
-    async def erase(self, sovereign: str, life: int, name: str) -> None:
-        """Remove one; absent is fine."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dns:
-    """The ports and rules that the handlers share."""
-
-    zones: Zones
-    world: World
-    credentials: Credentials
-    secrets: Secrets
-    alone: Callable[[str], AbstractAsyncContextManager[object]]
-    """One writer per zone: a lease on the Sovereign's id."""
-    rules: names.Rules
-    hosting: Hosting
-    first_check: timedelta = timedelta(seconds=15)
-    slowest_check: timedelta = timedelta(minutes=15)
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 async def reserve(event: Event[SovereignRequested], history: History, *, dns: Dns) -> Effects:
@@ -142,16 +63,25 @@ async def reserve(event: Event[SovereignRequested], history: History, *, dns: Dn
         verdict = names.nested(fqdn, await dns.zones.neighbours(fqdn), dns.rules) or verdict
     if verdict.kind != "free":
         return [DnsRefused(trouble=verdict.trouble())]
+    registrar: Delegation | None = None
+    if domain.registrar is not None:
+        surveyed = await flipping.survey(event.about, history, domain.registrar, dns=dns)
+        if isinstance(surveyed, Trouble):
+            return [DnsRefused(trouble=surveyed)]
+        registrar = surveyed
     async with dns.alone(event.subject):
         try:
             zone = await dns.zones.ensure(fqdn, event.life)
         except NotOurs as error:
             return [DnsRefused(trouble=names.Verdict(fqdn, "reserved", str(error)).trouble())]
         credential = await dns.credentials.issue(event.subject, event.life)
-    reserved = DnsReserved(zone=zone.zone, nameservers=zone.nameservers, ds=zone.ds, credential=credential)
+    reserved = DnsReserved(
+        zone=zone.zone, nameservers=zone.nameservers, ds=zone.ds, credential=credential, registrar=registrar
+    )
     if domain.mode == "pool":
         return [reserved]
     # A customer's own domain: tell at once what to paste, so that it can be done while the cloud is being built.
+    # Where a registrar does it for us, nobody is sent here before the records are there.
     return [reserved, *await _first_look(event, history, zone, dns=dns)]
 
 
@@ -163,7 +93,7 @@ async def publish(event: Event[TofuApplied], history: History, *, dns: Dns) -> E
     async with dns.alone(event.subject):
         zone = await dns.zones.ensure(fqdn, event.life)
         facts = await _publish(event.about, history, event.data, RUN_TTL_S, dns=dns)
-    return [*facts, *await _first_look(event, history, zone, dns=dns)]
+    return [*facts, *await _first_look(event, history, zone, dns=dns, flip=True)]
 
 
 async def settle(event: Event[SovereignReady], history: History, *, dns: Dns) -> Effects:
@@ -177,7 +107,7 @@ async def settle(event: Event[SovereignReady], history: History, *, dns: Dns) ->
 
 async def forget_registrar(event: Event[SovereignHandedOver], _history: History, *, dns: Dns) -> Effects:
     """The Sovereign stands on its own: its registrar token is ours no more."""
-    await dns.secrets.erase(event.subject, event.life, REGISTRAR_TOKEN)
+    await dns.secrets.erase(event.subject, event.life, flipping.REGISTRAR_TOKEN)
     return []
 
 
@@ -203,8 +133,8 @@ async def release(event: Event[TofuDestroyed], history: History, *, dns: Dns) ->
         if withdrawn is None:
             # The cloud went first: nobody had anything to withdraw, or it took too long.
             said = await _withdraw(event.about, history, dns=dns)
-            return [said, Wake(DELEGATION_CHECK, timedelta(seconds=dns.hosting.ds_ttl_s), RELEASE)]
-        uncached = withdrawn.event.time + timedelta(seconds=dns.hosting.ds_ttl_s)
+            return [said, Wake(DELEGATION_CHECK, timedelta(seconds=said.cached_for_s), RELEASE)]
+        uncached = withdrawn.event.time + timedelta(seconds=withdrawn.event.data.cached_for_s)
         if uncached > dns.clock():
             return [Wake(DELEGATION_CHECK, max(uncached - event.time, timedelta(0)), RELEASE)]
         return [await _release(event.about, history, dns=dns)]
@@ -220,11 +150,23 @@ async def look_again(fired: Fired, history: History, *, dns: Dns) -> Effects:
     reserved = history.last(DnsReserved)
     if reserved is None or not wanted(fired.about, history) or history.last(DnsDelegated, run=fired.about.run):
         return []
+    failed = history.data(DnsFailed, run=fired.about.run)
+    if failed is not None and not failed.trouble.retryable:
+        return []  # somebody has to act, and then asks for another run
     waiting = history.data(DnsAwaitingDelegation, run=fired.about.run)
     if waiting is not None and waiting.next_check_at > fired.due + timedelta(seconds=1):
         return []  # another check has looked since and set its own time
-    said = reserved.event.data
-    return await _look(fired.about, history, fired.due, Reserved(said.zone, said.nameservers, said.ds), dns=dns)
+    flip = history.last(DnsPublished) is not None
+    return await _look(fired.about, history, fired.due, _zone_of(reserved.event.data), dns=dns, flip=flip)
+
+
+async def sign(fired: Fired, history: History, *, dns: Dns) -> Effects:
+    """byo-api: nobody can be asking the former servers any more, so our DS may stand at the registrar."""
+    reserved = history.data(DnsReserved)
+    if reserved is None or not wanted(fired.about, history):
+        return []
+    async with dns.alone(fired.about.sovereign):
+        return await flipping.sign(fired.about, history, _zone_of(reserved), dns=dns)
 
 
 def wanted(about: About, history: History) -> bool:
@@ -253,40 +195,64 @@ async def _publish(about: About, history: History, applied: TofuApplied, ttl_s: 
     return [] if said == fact else [fact]
 
 
-async def _first_look(event: Event[Fact], history: History, zone: Reserved, *, dns: Dns) -> list[Fact | Wake]:
+async def _first_look(
+    event: Event[Fact], history: History, zone: Reserved, *, dns: Dns, flip: bool = False
+) -> list[Fact | Wake]:
     said = history.last(DnsAwaitingDelegation, run=event.run)
     if said is not None and said.event.causationid == event.id:
         # Delivered again: it has been looked, what remains is to be woken at the time that was said.
         return [Wake(DELEGATION_CHECK, said.event.data.next_check_at - event.time)]
-    return await _look(event.about, history, event.time, zone, dns=dns)
+    return await _look(event.about, history, event.time, zone, dns=dns, flip=flip)
 
 
-async def _look(about: About, history: History, since: datetime, zone: Reserved, *, dns: Dns) -> list[Fact | Wake]:
+async def _look(
+    about: About, history: History, since: datetime, zone: Reserved, *, dns: Dns, flip: bool
+) -> list[Fact | Wake]:
+    """Ask everybody once; where that does not hold, do what can be done (``flip``: at the registrar) and wait."""
     if history.last(DnsDelegated, run=about.run):
         return []
     in_pool = names.pool_of(zone.zone, dns.rules) is not None
     report = await dns.world.check(zone.zone, zone.nameservers, ds_required=in_pool)
     if report.holds:
-        return [DnsDelegated(servers=report.servers)]
+        unsaid = flipping.unsaid(history, zone, report) if flip else None
+        sign_at = flipping.sign_at(history, zone, unsaid, since)
+        sign = [Wake(DS_DUE, max(sign_at - since, timedelta(0)))] if sign_at else []
+        return [*([unsaid] if unsaid else []), DnsDelegated(servers=report.servers), *sign]
+    done = flipping.Step()
+    if flip:
+        async with dns.alone(about.sovereign):
+            done = await flipping.step(about, history, zone, report, dns=dns)
+    if done.trouble is not None:
+        return [DnsFailed(trouble=done.trouble, servers=report.servers)]
     before = history.data(DnsAwaitingDelegation, run=about.run)
     check = before.check + 1 if before else 1
     pause = min(dns.first_check * 2 ** min(check - 1, 16), dns.slowest_check)
     due = max(since, dns.clock() - pause / 2) + pause
+    if done.not_before is not None:
+        due = max(due, min(done.not_before, due + dns.slowest_check))
     waiting = DnsAwaitingDelegation(
-        nameservers=zone.nameservers, ds=zone.ds, servers=report.servers, check=check, next_check_at=due
+        nameservers=zone.nameservers, ds=zone.ds, servers=report.servers, registrar=done.waiting,
+        cached_for_s=report.cached_for_s, check=check, next_check_at=due,
     )  # fmt: skip
-    return [waiting, Wake(DELEGATION_CHECK, due - since)]
+    return [*([done.flipped] if done.flipped else []), waiting, Wake(DELEGATION_CHECK, due - since)]
+
+
+def _zone_of(said: DnsReserved) -> Reserved:
+    return Reserved(said.zone, said.nameservers, said.ds)
 
 
 async def _withdraw(about: About, history: History, *, dns: Dns) -> DnsWithdrawn:
-    zone = fqdn_of(about.sovereign)
+    zone, flipped = fqdn_of(about.sovereign), history.data(DnsFlipped)
     await dns.credentials.revoke(about.sovereign, about.life)
+    with suppress(RegistrarRefused):  # what still stands at the registrar is looked at, and told, in the end
+        await flipping.unsign(about, history, dns=dns)
     await dns.zones.withdraw(zone, about.life)
     if history.last(DnsReserved):
         asked = tuple(f"{label}.{zone}" if label else zone for label in (*LABELS[2:], "", _PROBE_LABEL))
         if still := await dns.world.answering(dns.hosting.nameservers, asked):
             raise TryAgain(f"{zone}: withdrawn, but still answered: {', '.join(still)}")
-    return DnsWithdrawn(removed=_said_to_be_there(history))
+    signed_s = flipped.cached_for_s if flipped and flipped.ds else 0
+    return DnsWithdrawn(removed=_said_to_be_there(history), cached_for_s=max(signed_s, dns.hosting.ds_ttl_s))
 
 
 def _said_to_be_there(history: History) -> tuple[str, ...]:
@@ -300,16 +266,38 @@ def _said_to_be_there(history: History) -> tuple[str, ...]:
 
 async def _release(about: About, history: History, *, dns: Dns) -> DnsReleased:
     zone = fqdn_of(about.sovereign)
+    released = DnsReleased(zone=zone)
+    if names.pool_of(zone, dns.rules) is None and history.last(DnsReserved):
+        released = await _leave_own_domain(about, history, dns=dns)
     await dns.zones.release(zone, about.life)
-    proof: tuple[ServerSays, ...] = ()
     if names.pool_of(zone, dns.rules) is not None and history.last(DnsReserved):
         report = await dns.world.gone(zone)
         if not report.holds:
             raise TryAgain(f"{zone}: released, but {'; '.join(f'{s.server} {s.said}' for s in report.servers)}")
-        proof = report.servers
+        released = DnsReleased(zone=zone, proof=_digest(report.servers))
     await dns.credentials.forget(about.sovereign, about.life)
-    await dns.secrets.erase(about.sovereign, about.life, REGISTRAR_TOKEN)
-    return DnsReleased(zone=zone, proof=_digest(proof) if proof else None)
+    await dns.secrets.erase(about.sovereign, about.life, flipping.REGISTRAR_TOKEN)
+    return released
+
+
+async def _leave_own_domain(about: About, history: History, *, dns: Dns) -> DnsReleased:
+    """Put the owner's name servers back where that was asked for, and see what the parent's servers say then."""
+    zone, refused = fqdn_of(about.sovereign), ""
+    asked, flipped = history.data(SovereignDecommissionRequested), history.data(DnsFlipped)
+    former = flipped.former if flipped and asked and asked.restore_nameservers else None
+    if former is not None:
+        try:
+            await flipping.restore(about, former, history, dns=dns)
+        except RegistrarRefused as refusal:
+            refused = refusal.message
+    report = await dns.world.check(zone, dns.hosting.nameservers, ds_required=False)
+    ours = set(dns.hosting.nameservers)
+    still = [said.server for said in report.servers if said.side == "parent" and ours & set(said.nameservers)]
+    if still and former is not None and not refused:
+        raise TryAgain(f"{zone}: put back at the registrar, but still delegated to us by {', '.join(still)}")
+    if still:
+        return DnsReleased(zone=zone, left=flipping.undo_by_hand(history, refused))
+    return DnsReleased(zone=zone, restored=former.nameservers if former else (), proof=_digest(report.servers))
 
 
 def _digest(servers: tuple[ServerSays, ...]) -> str:

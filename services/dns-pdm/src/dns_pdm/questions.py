@@ -1,15 +1,22 @@
-"""What dns-pdm answers: is a name free, what does a zone hold."""
+"""What dns-pdm answers: is a name free, what does a zone hold, do credentials open a domain at its registrar."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from bus import Answer
+from bus import Answer, CannotOpen
+from contracts import questions as asked
 from contracts.errors import trouble
 from contracts.history import History
 from contracts.identity import fqdn_of, sovereign_id
-from contracts.questions import Asker, Name, NameReply, OfSovereign, ZoneReply
+from contracts.questions import Asker, Name, NameReply, OfSovereign, RegistrarReply, ZoneReply
+from contracts.request import SealedSecret
 from dns_pdm import names
+from dns_pdm.flipping import REGISTRAR_TOKEN
 from dns_pdm.powerdns import Zone
+from dns_pdm.registrars.port import Registrar, RegistrarBusy, RegistrarRefused
+
+_TRY: Final = "read the domain at the registrar"
 
 
 class Journal(Protocol):
@@ -32,6 +39,22 @@ class Api(Protocol):
         ...
 
 
+class Registrars(Protocol):
+    """Accounts at registrars."""
+
+    def open(self, registrar: str, token: bytes) -> AbstractAsyncContextManager[Registrar]:
+        """An account; RegistrarRefused when the credentials lack a part."""
+        ...
+
+
+class Sealed(Protocol):
+    """Our own seal keys."""
+
+    def open_sealed(self, secret: SealedSecret, *, bound_to: str, purpose: str | None = None) -> bytes:
+        """The plaintext; CannotOpen when it is not for us."""
+        ...
+
+
 @dataclass(frozen=True)
 class Answers:
     """Answers from the rules, the stream and the zones."""
@@ -39,6 +62,8 @@ class Answers:
     rules: names.Rules
     journal: Journal
     api: Api
+    registrars: Registrars
+    sealed: Sealed
 
     async def name(self, request: Name, asker: Asker | None) -> NameReply:
         """Free, or why not. Who holds a name is told to its holder only."""
@@ -46,6 +71,29 @@ class Answers:
         if verdict.kind == "free":
             verdict = await self._among_others(verdict, asker)
         return NameReply(fqdn=verdict.fqdn, verdict=verdict.kind, reason=verdict.reason)
+
+    async def registrar(self, request: asked.Registrar, _asker: Asker | None) -> RegistrarReply:
+        """Whether these credentials open this domain at the registrar; nothing is changed."""
+        verdict = names.judge(request.domain, "byo-api", self.rules)
+        reply = RegistrarReply(registrar=request.registrar, domain=request.domain, valid=False)
+        if verdict.kind != "free":
+            return reply.model_copy(update={"trouble": verdict.trouble()})
+        secret = request.secret
+        try:
+            token = self.sealed.open_sealed(secret, bound_to=secret.bound_to, purpose=REGISTRAR_TOKEN)
+            async with self.registrars.open(request.registrar, token) as account:
+                held = await account.validate(verdict.fqdn)
+        except CannotOpen as error:
+            raise Answer(trouble("credential-required", attempted=_TRY, on=verdict.fqdn, message=str(error))) from None
+        except RegistrarRefused as refusal:
+            # These two say that the registrar knows the caller.
+            valid = refusal.code in {"registrar-domain-missing", "registrar-unsupported"}
+            return reply.model_copy(update={"valid": valid, "trouble": refusal.trouble(_TRY, verdict.fqdn)})
+        except RegistrarBusy as busy:
+            return reply.model_copy(update={"trouble": busy.trouble(_TRY, verdict.fqdn)})
+        note = "" if held.ds is not None else "its API knows no DS: paste the DS at the registrar for DNSSEC"
+        seen = {"valid": True, "in_account": True, "can_change": True, "nameservers": held.nameservers, "note": note}
+        return reply.model_copy(update=seen)
 
     async def zone(self, request: OfSovereign, asker: Asker | None) -> ZoneReply:
         """The zone as it is now, to its owner and to administrators."""

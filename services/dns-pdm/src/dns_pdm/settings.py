@@ -59,6 +59,9 @@ class Settings(BusSettings):
     slowest_check_s: float = Field(900.0, gt=0)
     """But never later than after this long."""
 
+    registrar_urls: dict[str, str] = Field(default_factory=dict)
+    """Roots of registrars' APIs that differ from the public ones, by registrar: their sandboxes, or ours."""
+
     minting_key_file: Path
     """File (0600) with at least 32 random bytes, the same for all replicas: Sovereigns' zone keys are made from it."""
     zone_door_host: str = "127.0.0.1"

@@ -15,7 +15,6 @@ AWAITED = frozenset(
         catalogue.DRAFT_DROP,
         catalogue.DRAFTS,
         catalogue.COST,
-        catalogue.REGISTRAR,
         catalogue.PREFLIGHT,
         catalogue.PRICES,
     }

@@ -2,7 +2,7 @@
 
 import click
 
-from catalyst.commands import acting, asking, letters, operating, proving, watching
+from catalyst.commands import acting, asking, letters, operating, proving, streaming, watching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +33,8 @@ for command in (
     operating.keys,
     operating.doctor,
     letters.dlq,
+    streaming.streams,
+    streaming.topology,
 ):
     main.add_command(command)
 

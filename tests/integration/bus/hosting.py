@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from bus import Bus, Service, on, run_service
+from bus import Bus, Service, on, on_timer, run_service
 from contracts import Fact, History
-from contracts.catalogue import EVENTS
+from contracts.catalogue import EVENTS, TimerRow
 from contracts.sovereign import SovereignRequested
 
 Handler = Callable[[Any, History], Awaitable[list[Any]]]
@@ -17,11 +17,11 @@ async def nothing(_event: Any, _history: History) -> list[Fact]:
     return []
 
 
-def dns_pdm(handler: Handler, **more: Any) -> Service:
+def dns_pdm(handler: Handler, *, timers: Sequence[tuple[TimerRow, Any]] = (), **more: Any) -> Service:
     """``handler`` hears sovereign.requested, everything else is done at once."""
     heard = [e.fact for e in EVENTS if any(listener.service == "dns-pdm" for listener in e.heard_by)]
     routes = [on(fact, handler if fact is SovereignRequested else nothing) for fact in heard]
-    return Service(name="dns-pdm", routes=routes, **more)
+    return Service(name="dns-pdm", routes=[*routes, *(on_timer(*timer) for timer in timers)], **more)
 
 
 @contextlib.asynccontextmanager

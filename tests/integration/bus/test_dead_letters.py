@@ -7,17 +7,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from click.testing import CliRunner, Result
-
 from bus import Bus, Refused, TryAgain
 from bus.dlq import DeadLetters, Entry
 from bus.server import NatsServer
-from catalyst.__main__ import main
 from contracts import About, Fact, History
 from contracts.dns import DnsReserved
 from contracts.topology import PROV
 from tests.conftest import BusOf
 from tests.integration.bus.hosting import dns_pdm, hosted, until
+from tests.integration.bus.operator import catalyst
 from tests.unit.intake.test_life import REQUESTED
 
 ABOUT = About(sovereign="demo_omani_works", owner="acme", life=1, run=1)
@@ -36,11 +34,6 @@ async def _entries(bus: Bus, count: int) -> list[Entry]:
     found: list[Entry] = await until(enough)
     assert len(found) == count
     return found
-
-
-async def _catalyst(server: NatsServer, *arguments: str) -> Result:
-    environment = {"CATALYST_NATS_URL": server.url, "CATALYST_KEYS_DIR": str(server.keys)}
-    return await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment)
 
 
 async def test_a_buried_message_is_kept_with_its_reason_and_a_replay_reaches_its_service_alone(
@@ -68,26 +61,26 @@ async def test_a_buried_message_is_kept_with_its_reason_and_a_replay_reaches_its
         assert letter.payload is not None
         assert hashlib.sha256(letter.payload).hexdigest() == letter.payload_sha256
 
-        listed = await _catalyst(nats_server, "dlq", "list")
+        listed = await catalyst(nats_server, "dlq", "list")
         assert (listed.exit_code, "the zone is broken" in listed.output) == (0, True), listed.output
-        shown = await _catalyst(nats_server, "dlq", "show", str(entry.number))
+        shown = await catalyst(nats_server, "dlq", "show", str(entry.number))
         assert "sequence 1 of PROV" in shown.output
         assert json.loads(shown.output.partition("payload\n")[2])["subject"] == ABOUT.sovereign
 
         # Still broken: the replay is buried anew, and is again of the consumer that first had it.
-        assert (await _catalyst(nats_server, "dlq", "replay", str(entry.number))).exit_code == 0
+        assert (await catalyst(nats_server, "dlq", "replay", str(entry.number))).exit_code == 0
         (again,) = await _entries(cli, 1)
         assert again.number > entry.number
         assert again.letter.model_copy(update={"buried_at": letter.buried_at}) == letter
 
         mended = True
         before = await cli.connection.api(f"$JS.API.CONSUMER.INFO.{PROV}.intake-work")
-        assert (await _catalyst(nats_server, "dlq", "replay", str(again.number))).exit_code == 0
+        assert (await catalyst(nats_server, "dlq", "replay", str(again.number))).exit_code == 0
         await until(reserved)
         after = await cli.connection.api(f"$JS.API.CONSUMER.INFO.{PROV}.intake-work")
         assert before["num_pending"] == after["num_pending"] == 1
         assert await DeadLetters(cli.connection).entries() == []
-        unknown = await _catalyst(nats_server, "dlq", "drop", str(again.number))
+        unknown = await catalyst(nats_server, "dlq", "drop", str(again.number))
         assert (unknown.exit_code, "there is no dead letter" in unknown.output) == (4, True)
 
 
@@ -131,13 +124,13 @@ async def test_what_looks_like_a_secret_is_neither_kept_nor_shown_and_still_repl
             ["show", str(entry.number)],
             ["show", str(entry.number), "--json"],
         ):
-            told = await _catalyst(nats_server, "dlq", *command)
+            told = await catalyst(nats_server, "dlq", *command)
             assert (told.exit_code, CANARY in told.output) == (0, False), told.output
         assert "not kept" in told.output or entry.letter.withheld in told.output
-        assert (await _catalyst(nats_server, "dlq", "replay", str(entry.number))).exit_code == 0
+        assert (await catalyst(nats_server, "dlq", "replay", str(entry.number))).exit_code == 0
         (again,) = await _entries(cli, 1)
         assert again.letter.payload_sha256 == entry.letter.payload_sha256
-        assert (await _catalyst(nats_server, "dlq", "drop", str(again.number))).exit_code == 0
+        assert (await catalyst(nats_server, "dlq", "drop", str(again.number))).exit_code == 0
     assert not handled.is_set()
     dead_letters = nats_server.directory / "jetstream" / "CATALYST" / "streams" / "DLQ"
     assert not [f for f in dead_letters.rglob("*") if f.is_file() and CANARY.encode() in f.read_bytes()]

@@ -15,6 +15,7 @@ from bus.lease import Leases
 from bus.logs import Logs
 from bus.metrics import Metrics
 from bus.presence import Presence
+from bus.sampling import Room
 from bus.seal import SealKeys, load_public_keys
 from bus.settings import BusSettings
 from bus.timers import Timers
@@ -44,11 +45,13 @@ class Bus:
             ttl_s=settings.lease_ttl_s,
             sure_s=settings.lease_sure_s,
             renew_s=settings.lease_renew_s,
+            metrics=self.metrics,
         )
         self.vault = Vault(self.kv("sealed"), keys)
         self.account = self.kv("account")
         self.presence = Presence(self.kv("presence"), service, settings.replica)
         self.logs = Logs(connection)
+        self.room = Room(connection)
 
     def kv(self, bucket: str) -> Bucket:
         """A bucket of the catalogue."""

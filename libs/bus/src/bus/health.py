@@ -6,6 +6,7 @@ service passes.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +20,7 @@ Check = Callable[[], Awaitable[None]]
 
 _LATE_S = 5.0
 _SILENT_S = 30.0
+_ROUND_TRIP_S = 5.0
 
 
 class Health:
@@ -33,18 +35,25 @@ class Health:
 
     async def watch(self) -> None:
         """Measure the loop and the bus for ever; run it as a background task."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_loop())
+            group.create_task(self._watch_bus())
+
+    async def _watch_loop(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             before = loop.time()
             await asyncio.sleep(1)
             self._late_s = max(0.0, loop.time() - before - 1)
             self._metrics.lag_s.set(self._late_s)
-            if int(before) % 5 == 0:
-                try:
-                    await asyncio.wait_for(self._connection.round_trip_s(), 5)
-                    self._answered_at = loop.time()
-                except Exception:  # noqa: S112, BLE001 - whatever it is, silence is what the probe reports
-                    continue
+
+    async def _watch_bus(self) -> None:
+        while True:
+            with suppress(Exception):  # whatever it is, silence is what the probe reports
+                async with asyncio.timeout(_ROUND_TRIP_S):
+                    await self._connection.round_trip_s()
+                self._answered_at = asyncio.get_running_loop().time()
+            await asyncio.sleep(_ROUND_TRIP_S)
 
     def problems(self) -> list[str]:
         """Why this process is not alive; empty when it is."""
@@ -59,6 +68,8 @@ class Health:
     async def unready(self) -> list[str]:
         """Why this process should get no work; empty when it should."""
         found = self.problems()
+        if not self._connection.client.is_connected:
+            found.append("not connected to the bus")
         for name, check in self._checks.items():
             try:
                 await asyncio.wait_for(check(), 5)

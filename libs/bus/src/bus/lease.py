@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from bus.kv import Bucket
+from bus.metrics import Metrics
 from bus.outcome import Conflict, LeaseBusy, LeaseLost, TryAgain
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,21 @@ class Leases:
     """Takes and keeps leases as one service."""
 
     def __init__(
-        self, bucket: Bucket, service: str, holder: str, *, ttl_s: int = 20, sure_s: float = 12, renew_s: float = 5
+        self,
+        bucket: Bucket,
+        service: str,
+        holder: str,
+        *,
+        ttl_s: int = 20,
+        sure_s: float = 12,
+        renew_s: float = 5,
+        metrics: Metrics,
     ) -> None:
         self._bucket = bucket
         self._service = service
         self._holder = holder
         self._ttl_s, self._sure_s, self._renew_s = ttl_s, sure_s, renew_s
-        self.lost_count = 0
+        self._metrics = metrics
 
     async def acquire(self, key: str) -> Lease:
         """Take the lease; LeaseBusy when somebody holds it. The caller renews and releases: see ``hold``."""
@@ -117,5 +126,5 @@ class Leases:
                 log.warning("lease not renewed yet", extra={"action": "lease-late", "lease": lease.key, "why": why})
                 pause_s = min(1.0, self._renew_s / 4)
         lease.lost.set()
-        self.lost_count += 1
+        self._metrics.leases_lost.inc()
         log.error("lease lost", extra={"action": "lease-lost", "lease": lease.key})

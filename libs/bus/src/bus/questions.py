@@ -14,11 +14,13 @@ import nats.micro
 from nats.micro.request import Request
 from nats.micro.service import Service as MicroService
 from nats.micro.service import ServiceConfig
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
-from bus.connection import Connection
+from bus.connection import Connection, NoRoom
 from bus.outcome import Answer, NobodyAnswers, TooSlow
 from bus.routing import Answering
+from bus.tracing import delivery_span, inject
 from contracts.catalogue import Question
 from contracts.errors import FieldError, trouble
 from contracts.event import Model
@@ -45,23 +47,33 @@ async def serve(connection: Connection, service: str, answers: Iterable[Answerin
 
 def _endpoint(item: Answering) -> Any:
     async def handle(request: Request) -> None:
-        try:
-            headers = request.headers or {}
-            asker = Asker.model_validate_json(headers[ASKER_HEADER]) if ASKER_HEADER in headers else None
-            question = item.question.request.model_validate_json(request.data or b"{}")
-            reply = await item.handle(question, asker)
-            await request.respond(reply.model_dump_json().encode())
-        except Answer as refused:
-            await _refuse(request, Problem(trouble=refused.trouble, errors=refused.errors))
-        except ValidationError as error:
-            what = trouble("invalid-request", attempted=f"read {item.question.subject}", on=item.question.name)
-            await _refuse(request, Problem(trouble=what, errors=field_errors(error)))
-        except Exception:
-            log.exception("question failed", extra={"action": "question-error", "subject": item.question.subject})
-            what = trouble("internal", attempted=f"answer {item.question.subject}", on=item.question.service)
-            await _refuse(request, Problem(trouble=what))
+        with delivery_span(item.question.subject, request.headers, kind=SpanKind.SERVER):
+            await _answer(item, request)
 
     return handle
+
+
+async def _answer(item: Answering, request: Request) -> None:
+    """Read, handle, reply; every failure becomes a problem that the asker can read."""
+    subject = item.question.subject
+    try:
+        headers = request.headers or {}
+        asker = Asker.model_validate_json(headers[ASKER_HEADER]) if ASKER_HEADER in headers else None
+        question = item.question.request.model_validate_json(request.data or b"{}")
+        reply = await item.handle(question, asker)
+        await request.respond(reply.model_dump_json().encode())
+    except Answer as refused:
+        await _refuse(request, Problem(trouble=refused.trouble, errors=refused.errors))
+    except ValidationError as error:
+        what = trouble("invalid-request", attempted=f"read {subject}", on=item.question.name)
+        await _refuse(request, Problem(trouble=what, errors=field_errors(error)))
+    except NoRoom as full:
+        what = trouble("stream-almost-full", attempted=f"answer {subject}", on=item.question.service, message=str(full))
+        await _refuse(request, Problem(trouble=what))
+    except Exception:
+        log.exception("question failed", extra={"action": "question-error", "subject": subject})
+        what = trouble("internal", attempted=f"answer {subject}", on=item.question.service)
+        await _refuse(request, Problem(trouble=what))
 
 
 async def _refuse(request: Request, problem: Problem) -> None:
@@ -90,10 +102,11 @@ async def ask(
 ) -> Any:
     """Ask; the typed reply. Raises Answer when it is refused, NobodyAnswers, TooSlow."""
     seconds = deadline.total_seconds() if deadline else question.deadline_s
-    headers = {ASKER_HEADER: asker.model_dump_json()} if asker else None
+    headers = {ASKER_HEADER: asker.model_dump_json()} if asker else {}
+    inject(headers)
     try:
         reply = await connection.request(
-            question.subject, request.model_dump_json().encode(), timeout_s=seconds, headers=headers
+            question.subject, request.model_dump_json().encode(), timeout_s=seconds, headers=headers or None
         )
     except nats.errors.NoRespondersError:
         raise NobodyAnswers(question.subject) from None

@@ -26,6 +26,7 @@ from bus.log import configure_logging
 from bus.pull import Puller
 from bus.questions import serve
 from bus.routing import Answering, DoorRoute, Route, TimerRoute
+from bus.sampling import Sampler
 from bus.settings import BusSettings
 from contracts.catalogue import ENTRIES
 from contracts.topology import consumers
@@ -78,21 +79,30 @@ async def run_service(service: Service, bus: Bus) -> None:
     """Run until ``bus.stopping``; used by ``run`` and by tests that host a service in their own process."""
     check_routes(service)
     brake = Brake(errors=bus.settings.brake_errors, pause_s=bus.settings.brake_pause_s)
+    bus.metrics.brake_engaged.set_function(lambda: float(brake.engaged))
     deliveries = Deliveries(bus.connection, bus.journal, bus.timers, bus.metrics, service.routes, brake=brake)
     wanted = consumers_of(service)
+    mine = [row for row in consumers() if row.name in wanted]
     pullers = [
         Puller(bus.connection, row, deliveries.deliver, slots=service.slots, metrics=bus.metrics, brake=brake)
-        for row in consumers()
-        if row.name in wanted
+        for row in mine
     ]
-    health = Health(bus.connection, bus.metrics, {"brake": brake.check, **service.checks})
+    sampler = Sampler(bus.connection, bus.metrics, bus.room, mine)
+    checks = {"brake": brake.check, "consumers": sampler.check, **service.checks}
+    health = Health(bus.connection, bus.metrics, checks)
     site, port = await _serve_health(health, bus)
     micro = await serve(bus.connection, service.name, service.answers)
     try:
         await bus.presence.announce()
         log.info("started", extra={"action": "started", "health_port": port, "consumers": sorted(wanted)})
         async with asyncio.TaskGroup() as group:
-            work = [health.watch(), bus.presence.keep(), _die_when_closed(bus), _repull_on_reconnect(bus, pullers)]
+            work = [
+                health.watch(),
+                sampler.run(),
+                bus.presence.keep(),
+                _die_when_closed(bus),
+                _repull_on_reconnect(bus, pullers),
+            ]
             owned = [group.create_task(item) for item in (*work, *(start() for start in service.background))]
             await _pull_until_stopped(pullers, bus)
             for task in owned:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from bus.connection import Connection
 from bus.routing import Fired
+from bus.tracing import inject
 from contracts.catalogue import TimerRow
 from contracts.event import NAMESPACE, About
 
@@ -32,12 +33,10 @@ class Timers:
         fired = Fired(timer=timer.name, about=about, key=key, due=due)
         place = f"{timer.service}.{about.sovereign}.{timer.name}"
         moment = due.isoformat().replace("+00:00", "Z")
-        await self._connection.store(
-            f"timer.at.{place}",
-            fired.model_dump_json().encode(),
-            {
-                "Nats-Schedule": f"@at {moment}",
-                "Nats-Schedule-Target": f"timer.fire.{place}",
-                "Nats-Msg-Id": str(fired_id(fired)),
-            },
-        )
+        headers = {
+            "Nats-Schedule": f"@at {moment}",
+            "Nats-Schedule-Target": f"timer.fire.{place}",
+            "Nats-Msg-Id": str(fired_id(fired)),
+        }
+        inject(headers)
+        await self._connection.store(f"timer.at.{place}", fired.model_dump_json().encode(), headers)

@@ -36,7 +36,11 @@ class Destructive(Exception):
 async def ensure_topology(
     connection: Connection, *, replicas: int = 1, scale: float = 1.0, destructive: bool = False, dry_run: bool = False
 ) -> list[Change]:
-    """Create or update everything; the changes. ``scale`` shrinks the byte limits on small disks."""
+    """Create or update everything; the changes. ``scale`` shrinks the byte limits on small disks.
+
+    ``dry_run`` only tells. Raises Destructive, with nothing changed, for a change that could lose data, unless
+    ``destructive`` asks for it.
+    """
     wanted = [(s.name, _stream_config(s, replicas, scale)) for s in STREAMS]
     wanted += [(f"KV_{b.name}", _bucket_config(b, replicas, scale)) for b in BUCKETS]
     changes: list[Change] = []
@@ -47,12 +51,43 @@ async def ensure_topology(
             found[name] = info["config"]
     losses = [loss for name, config in wanted if name in found for loss in _losses(found[name], config)]
     if losses and not destructive:
-        raise Destructive("would lose data: " + "; ".join(losses) + " (pass the flag for destructive changes to do it)")
+        raise Destructive("would lose data: " + "; ".join(losses))
     for name, config in wanted:
         changes += await _ensure_stream(connection, name, config, found.get(name), dry_run=dry_run)
     for consumer in consumers():
         changes += await _ensure_consumer(connection, consumer, dry_run=dry_run)
+    for stream, name in await _unknown_consumers(connection, [name for name in found if not name.startswith("KV_")]):
+        changes.append(await _end_consumer(connection, stream, name, destructive=destructive, dry_run=dry_run))
     return changes
+
+
+async def _unknown_consumers(connection: Connection, streams: list[str]) -> list[tuple[str, str]]:
+    """Durable consumers on our streams that the catalogue does not know: of an earlier release, or somebody's own."""
+    known = {(consumer.stream, consumer.name) for consumer in consumers()}
+    pairs = []
+    for stream in streams:
+        rows = await consumer_rows(connection, stream)
+        pairs += [(stream, row["name"]) for row in rows if row["config"].get("durable_name")]
+    return [pair for pair in pairs if pair not in known]
+
+
+async def _end_consumer(connection: Connection, stream: str, name: str, *, destructive: bool, dry_run: bool) -> Change:
+    if not destructive:
+        return Change("consumer", name, "unknown", f"on {stream}; left as it is, a destructive change removes it")
+    if not dry_run:
+        await _call(connection, f"$JS.API.CONSUMER.DELETE.{stream}.{name}", None, missing_ok=True)
+    return Change("consumer", name, "delete", f"on {stream}; what it had still to deliver is forgotten")
+
+
+async def consumer_rows(connection: Connection, stream: str) -> list[dict[str, Any]]:
+    """Every consumer of a stream, as the server describes it (the list comes in pages)."""
+    rows: list[dict[str, Any]] = []
+    while True:
+        answer = await _call(connection, f"$JS.API.CONSUMER.LIST.{stream}", {"offset": len(rows)})
+        page = (answer or {}).get("consumers") or []
+        rows += page
+        if not page or len(rows) >= int((answer or {}).get("total", 0)):
+            return rows
 
 
 def _stream_config(stream: Stream, replicas: int, scale: float) -> dict[str, Any]:
@@ -109,6 +144,8 @@ def _losses(now: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         old, new = now.get(limit, 0) or 0, wanted.get(limit, 0) or 0
         if new > 0 and (old <= 0 or new < old):
             found.append(f"{wanted['name']} {limit} {old} -> {new}")
+    if wanted["num_replicas"] < now.get("num_replicas", 1):
+        found.append(f"{wanted['name']} replicas {now['num_replicas']} -> {wanted['num_replicas']}")
     return found
 
 

@@ -138,6 +138,13 @@ def admit(request: SovereignRequest, history: History, *, owner: str, known_emai
     return Opening(kind, where.life, where.run + 1)
 
 
+def need_room(used_share: float, full_share: float, *, fqdn: str) -> None:
+    """Nothing new begins on an audit trail that is almost full, so that what runs can end."""
+    if used_share >= full_share:
+        message = f"the audit trail is {used_share:.0%} full; from {full_share:.0%} on no run is opened"
+        raise _refused("stream-almost-full", (), on=fqdn, message=message)
+
+
 def _need_secrets(request: SovereignRequest) -> None:
     have = {secret.purpose for secret in request.secrets}
     wanted = {"cloud-token"} | ({"registrar-token"} if request.domain.mode == "byo-api" else set())

@@ -21,7 +21,15 @@ from intake.settings import Settings
 async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     """Build the service."""
     offers = Offers(settings.pool_domains, settings.catalogue_file)
-    commands = Commands(journal=bus.journal, vault=bus.vault, account=bus.account, idem=bus.kv("idem"), offers=offers)
+    commands = Commands(
+        journal=bus.journal,
+        vault=bus.vault,
+        account=bus.account,
+        idem=bus.kv("idem"),
+        offers=offers,
+        used_share=bus.room.used_share,
+        full_share=settings.full_share,
+    )
     door = Door(commands=commands, journal=bus.journal, offers=offers, owner=settings.door_owner)
     nodes = NodeDoor(journal=bus.journal, vault=bus.vault, idem=bus.kv("idem"))
     projector = Projector(journal=bus.journal, state=bus.kv("state"), feed_after=lambda after: bus.feed(after=after))

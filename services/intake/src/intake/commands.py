@@ -6,7 +6,7 @@ judged again on what the first changed. A repeat (lost answer, redelivered messa
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID, uuid4, uuid5
 
@@ -27,7 +27,7 @@ from contracts.sovereign import (
     SovereignSuspendRequested,
 )
 from contracts.tofu import TofuFailed, TofuPlanned
-from intake.admission import Existing, Opening, admit, body_digest, read_request
+from intake.admission import Existing, Opening, admit, body_digest, need_room, read_request
 from intake.life import Standing, standing
 from intake.offers import Offers
 
@@ -38,12 +38,24 @@ C = TypeVar("C", bound=questions.OfSovereign)
 class Commands:
     """Everything an operator can ask for."""
 
-    def __init__(self, *, journal: Journal, vault: Vault, account: Bucket, idem: Bucket, offers: Offers) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        vault: Vault,
+        account: Bucket,
+        idem: Bucket,
+        offers: Offers,
+        used_share: Callable[[], Awaitable[float]],
+        full_share: float,
+    ) -> None:
         self._journal = journal
         self._vault = vault
         self._account = account
         self._idem = idem
         self._offers = offers
+        self._used_share = used_share
+        self._full_share = full_share
 
     async def submit(self, question: questions.Submit, asker: Asker | None) -> Accepted:
         """Judge a request and open its run."""
@@ -85,6 +97,7 @@ class Commands:
                 about = About(sovereign=sovereign, owner=who.owner, life=decision.life, run=decision.run)
                 await self._keep(request, about)
                 return _accepted(about, decision.event_id, existing=True)
+            need_room(await self._used_share(), self._full_share, fqdn=request.domain.fqdn)
             try:
                 return await self._say_requested(request, request_id, who, history, decision)
             except Conflict:
@@ -191,6 +204,7 @@ class Commands:
             about = About(
                 sovereign=command.sovereign, owner=who.owner, actor=who.actor, life=where.life, run=where.run + 1
             )
+            need_room(await self._used_share(), self._full_share, fqdn=fqdn_of(command.sovereign))
             before: SovereignRequested = asked.event.data
             fact = before.model_copy(update={"request_id": cause, "kind": "retry"})
             # Before the fact: the work may begin at once, and the owner of a life has no rival.

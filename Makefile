@@ -6,6 +6,9 @@ TOOLS := $(PYTHON) deploy/tools/tools.py
 BIN := .venv/bin
 LAYERS = $(BIN)/python -m tests.layers
 SCENARIO ?= single
+# BROWSER=0 leaves the browser tests out, and the summary says so.
+BROWSER ?= 1
+BROWSER_LAYER = $(if $(filter 0,$(BROWSER)),,browser)
 # Tests and programs find the pinned tools through these variables.
 WITH_TOOLS = set -a && eval "$$($(TOOLS) env)" && set +a &&
 
@@ -32,8 +35,9 @@ doctor:  ## Show each tool: wanted, found, from where, how to get it
 	@$(TOOLS) doctor
 
 .PHONY: test
-test: check  ## Check and test everything that takes minutes, with a summary per layer
-	@$(WITH_TOOLS) $(LAYERS) unit integration system
+test: check setup-browser  ## Check and test everything that takes minutes, with a summary per layer
+	@$(WITH_TOOLS) $(LAYERS) unit integration system $(BROWSER_LAYER)
+	@$(if $(BROWSER_LAYER),true,echo "browser      not tested: BROWSER=0 was given")
 
 .PHONY: check
 check: setup-test  ## Format, lint, types, imports, generated files
@@ -57,6 +61,16 @@ test-integration: setup-test  ## The bus and each adapter on its real counterpar
 .PHONY: test-system
 test-system: setup-test  ## Scenarios through real processes
 	@$(WITH_TOOLS) $(LAYERS) system
+
+.PHONY: setup-browser
+setup-browser: setup-test
+ifneq ($(BROWSER),0)
+	@$(TOOLS) ensure browser || { echo "No Chromium: put one on PATH (Debian: apt-get install chromium), or give BROWSER=0."; exit 1; }
+endif
+
+.PHONY: test-browser
+test-browser: setup-browser  ## The console in Chromium
+	@$(WITH_TOOLS) $(LAYERS) browser
 
 .PHONY: faults
 faults: setup-test  ## Whatever kills processes

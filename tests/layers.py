@@ -35,6 +35,7 @@ LAYERS = {
     "unit": Layer(("tests/unit", "tests/contracts"), 1),
     "integration": Layer(("tests/integration",), 1.5),
     "system": Layer(("tests/system",)),
+    "browser": Layer(("tests/browser",)),
     "faults": Layer(("tests/faults",)),
 }
 

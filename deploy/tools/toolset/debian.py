@@ -116,8 +116,8 @@ def additions(simulated: Sequence[str], packages: Sequence[str]) -> list[str]:
 
 
 def library_folders(root: Path) -> list[Path]:
-    """The folders of an unpacked tree that hold shared libraries."""
-    patterns = ("usr/lib", "usr/lib/*-linux-gnu*", "lib", "lib/*-linux-gnu*")
+    """The folders of an unpacked tree that hold shared libraries; libpulse has a folder of its own."""
+    patterns = ("usr/lib", "usr/lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/pulseaudio", "lib", "lib/*-linux-gnu*")
     return [folder for pattern in patterns for folder in sorted(root.glob(pattern)) if any(folder.glob("*.so*"))]
 
 

@@ -30,6 +30,7 @@ PROGRAMS: Final = MappingProxyType(
         "source-controller": "CATALYST_SOURCE_CONTROLLER",
         "kustomize-controller": "CATALYST_KUSTOMIZE_CONTROLLER",
         "helm-controller": "CATALYST_HELM_CONTROLLER",
+        "chromium": "CATALYST_CHROMIUM",
     }
 )
 FOLDERS: Final = MappingProxyType(

@@ -42,6 +42,17 @@ async def test_a_login_by_password_opens_the_pages_and_a_wrong_one_says_nothing_
     assert "New Sovereign" in await (await browser.get(f"{edge.url}/sovereigns")).text()
 
 
+async def test_logging_in_anew_needs_no_token_of_the_old_session_but_our_own_origin(
+    edge_of: EdgeOf, browser: aiohttp.ClientSession
+) -> None:
+    edge = await edge_of()
+    ada = {"name": "ada", "password": PASSWORD}
+    assert (await log_in(edge, browser, ada)).status == 201
+    assert (await log_in(edge, browser, ada)).status == 201
+    elsewhere = await browser.post(f"{edge.url}/api/v1/session", json=ada, headers={"Origin": "https://evil.example"})
+    assert (elsewhere.status, (await elsewhere.json())["code"]) == (403, "cross-origin")
+
+
 async def test_a_login_link_works_once(edge_of: EdgeOf, browser: aiohttp.ClientSession) -> None:
     edge = await edge_of()
     assert (await log_in(edge, browser, {"link": "once-only"})).status == 201

@@ -1,8 +1,9 @@
 """Sealed secrets: ciphertext for one reader, bound to what it is for.
 
-HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. ``info`` carries purpose, reader
-and what it is bound to (a Sovereign or a draft), so a ciphertext moved elsewhere does not open. The sender is not
-authenticated by HPKE; NATS permissions say who may put what.
+HPKE (RFC 9180) base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305; what a browser sealed comes with
+AES-128-GCM instead, which WebCrypto has everywhere. ``info`` carries purpose, reader and what it is bound to (a
+Sovereign or a draft), so a ciphertext moved elsewhere does not open. The sender is not authenticated by HPKE; NATS
+permissions say who may put what.
 """
 
 import base64
@@ -10,17 +11,24 @@ import binascii
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from contracts.questions import PublicKey
-from contracts.request import SealedSecret
+from contracts.request import SealAlgorithm, SealedSecret
 
-_SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
+_SUITES: Final[Mapping[SealAlgorithm, hpke.Suite]] = {
+    "hpke-x25519-hkdf-sha256-chacha20poly1305": hpke.Suite(
+        hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305
+    ),
+    "hpke-x25519-hkdf-sha256-aes128gcm": hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM),
+}
 
 
 class CannotOpen(ValueError):
@@ -34,12 +42,13 @@ def _info(purpose: str, reader: str, bound_to: str) -> bytes:
 def seal(plaintext: bytes, *, to: PublicKey, reader: str, purpose: str, bound_to: str) -> SealedSecret:
     """Encrypt to a reader's public key."""
     key = X25519PublicKey.from_public_bytes(base64.b64decode(to.public_key))
-    ciphertext = _SUITE.encrypt(plaintext, key, info=_info(purpose, reader, bound_to))
+    ciphertext = _SUITES[to.algorithm].encrypt(plaintext, key, info=_info(purpose, reader, bound_to))
     return SealedSecret(
         reader=reader,
         purpose=purpose,
         kid=to.kid,
         bound_to=bound_to,
+        algorithm=to.algorithm,
         ciphertext=base64.b64encode(ciphertext).decode(),
     )
 
@@ -100,7 +109,8 @@ class SealKeys:
             raise CannotOpen(f"sealed to key {secret.kid}, which {self.service} does not hold (rotated away?)")
         try:
             ciphertext = base64.b64decode(secret.ciphertext, validate=True)
-            return _SUITE.decrypt(ciphertext, key, info=_info(secret.purpose, secret.reader, secret.bound_to))
+            info = _info(secret.purpose, secret.reader, secret.bound_to)
+            return _SUITES[secret.algorithm].decrypt(ciphertext, key, info=info)
         except (InvalidTag, ValueError, binascii.Error):
             raise CannotOpen("the ciphertext is damaged, or was sealed for something else") from None
 

@@ -350,7 +350,7 @@ class DescribeReply(Model):
 
 
 class PublicKey(Model):
-    """A key to seal to (HPKE: DHKEM X25519, HKDF-SHA256, ChaCha20-Poly1305)."""
+    """A key to seal to (HPKE: DHKEM X25519, HKDF-SHA256; AEAD as named, or AES-128-GCM, which the secret then says)."""
 
     kid: str
     algorithm: Literal["hpke-x25519-hkdf-sha256-chacha20poly1305"] = "hpke-x25519-hkdf-sha256-chacha20poly1305"

@@ -68,6 +68,8 @@ Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3
 
 
 RegistrarName = Literal["namecheap", "godaddy", "ovh", "dynadot", "cloudflare"]
+SealAlgorithm = Literal["hpke-x25519-hkdf-sha256-chacha20poly1305", "hpke-x25519-hkdf-sha256-aes128gcm"]
+"""The suites that every reader opens: programs seal with the first, browsers with the second (ADR 0011)."""
 
 
 class SealedSecret(Model):
@@ -77,6 +79,7 @@ class SealedSecret(Model):
     purpose: str = Field(description="What it is, such as cloud-token; part of what is authenticated.")
     kid: str = Field(description="Which of the reader's keys.")
     bound_to: str = Field(description="Sovereign id or draft id; part of what is authenticated.")
+    algorithm: SealAlgorithm = "hpke-x25519-hkdf-sha256-chacha20poly1305"
     ciphertext: str = Field(description="Base64 of encapsulated key and ciphertext.", max_length=20_000)
 
     @property

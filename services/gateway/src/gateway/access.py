@@ -112,7 +112,9 @@ def middleware(people: People, sessions: Sessions, public_url: str) -> Callable[
             request[CALLER] = caller
         if request.method not in SAFE and (caller is None or caller.session is not None):
             token = request.headers.get(FORM_TOKEN, "")
-            forged = caller is not None and caller.session and not sessions.form_token_holds(caller.session, token)
+            # Logging in anew is no command of the old session: only the origin counts there.
+            session = caller.session if caller and request.path != "/api/v1/session" else None
+            forged = session is not None and not sessions.form_token_holds(session, token)
             if forged or not same_origin(request, public_url):
                 raise refuse("cross-origin", attempted=f"{request.method} {request.path}")
         return await handler(request)

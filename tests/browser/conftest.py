@@ -1,0 +1,134 @@
+"""One running stack and one Chromium for all browser tests.
+
+Each test opens pages as somebody: a browser context of its own, logged in by a link that works once. A message on the
+console or an uncaught error in any page fails the test that opened it. Screenshots of what a test looked at are kept
+below ``.run/screenshots``.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+from catalyst.accounts import AccountsFolder, login_url
+from catalyst.demo.play import OWNER, Play, playing
+from catalyst.stack.stack import Options, Stack
+from catalyst.stack.tools import CHECKOUT
+from contracts.account import AccountRole
+
+SCREENSHOTS: Final = CHECKOUT / ".run" / "screenshots"
+WAIT_MS: Final = 30_000
+"""How long a page may take to show what it promises, on a loaded machine."""
+
+PEOPLE: Final[dict[str, tuple[str, tuple[AccountRole, ...]]]] = {
+    "operator": (OWNER, ("viewer", "operator", "approver")),
+    "colleague": (OWNER, ("viewer", "operator")),
+    "viewer": (OWNER, ("viewer",)),
+    "stranger": ("another", ("viewer", "operator", "approver")),
+}
+
+
+@dataclass
+class Seat:
+    """Somebody before a browser of their own."""
+
+    context: BrowserContext
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    """What the browser said on its console, and errors that no script caught."""
+
+    async def open(self, path: str) -> Page:
+        """A new page, watched for complaints."""
+        page = await self.context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        await page.goto(self.url + path)
+        return page
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.location.get('url')}: {message.text}")
+
+
+SeatOf = Callable[..., Awaitable[Seat]]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    """The whole of Catalyst Zero on the sandbox, shared: each test takes Sovereigns of its own names."""
+    # A short path: the sockets below it have a limit on their names.
+    with tempfile.TemporaryDirectory(prefix="cz-") as folder:
+        async with Stack(Options(Path(folder))) as running:
+            accounts = AccountsFolder(running.accounts_dir)
+            for name, (owner, roles) in PEOPLE.items():
+                accounts.put(name, owner=owner, roles=roles)
+            yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def play(stack: Stack) -> AsyncIterator[Play]:
+    """An outsider who asks for Sovereigns without a browser, and reads the stream."""
+    async with playing(stack, lambda _line: None) as hand:
+        yield hand
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser that the tool box found."""
+    program = os.environ.get("CATALYST_CHROMIUM")
+    if not program:
+        pytest.fail("no Chromium: make test-browser gets it, make test BROWSER=0 leaves it out")
+    async with async_playwright() as driver:
+        # The pages are our own and the tests may run as root, where Chromium's sandbox does not start.
+        browser = await driver.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], env={**os.environ, **_fonts(Path(program))}
+        )
+        yield browser
+        await browser.close()
+
+
+def _fonts(program: Path) -> dict[str, str | float | bool]:
+    """A system without fonts of its own uses those that came with the browser."""
+    if Path("/etc/fonts/fonts.conf").exists():
+        return {}
+    return {"FONTCONFIG_SYSROOT": str(program.parent)}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def seat_of(chromium: Browser, stack: Stack) -> AsyncIterator[SeatOf]:
+    """``seat = await seat_of("operator", viewport=…)``: logged in; complaints fail the test at its end."""
+    async with AsyncExitStack() as seats:
+
+        async def seated(name: str, **options: Any) -> Seat:
+            return await seats.enter_async_context(_seat(chromium, stack, name, options))
+
+        yield seated
+
+
+@asynccontextmanager
+async def _seat(chromium: Browser, stack: Stack, name: str, options: dict[str, Any]) -> AsyncIterator[Seat]:
+    context = await chromium.new_context(**options)
+    seat = Seat(context, stack.console_url)
+    try:
+        link = AccountsFolder(stack.accounts_dir).link(name)
+        page = await seat.open(login_url("", link))
+        await page.wait_for_url("**/sovereigns")
+        await page.close()
+        yield seat
+    finally:
+        await context.close()
+    assert seat.complaints == [], f"{name}'s browser complained"
+
+
+async def shot(page: Page, name: str) -> None:
+    """Keep what the page looks like."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)

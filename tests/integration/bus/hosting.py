@@ -25,7 +25,7 @@ def dns_pdm(handler: Handler, *, timers: Sequence[tuple[TimerRow, Any]] = (), **
 
 
 @contextlib.asynccontextmanager
-async def hosted(bus: Bus, service: Service, *, seconds: float = 40) -> AsyncIterator[None]:
+async def hosted(bus: Bus, service: Service, *, seconds: float = 90) -> AsyncIterator[None]:
     """The service runs while the test's body does, and stops with it."""
     async with asyncio.TaskGroup() as group:
         group.create_task(run_service(service, bus))

@@ -144,7 +144,7 @@ async def test_nobody_says_anothers_facts(bus_of: BusOf) -> None:
 
 async def test_a_refusal_by_permissions_ends_the_wait_at_once_and_names_user_and_subject(bus_of: BusOf) -> None:
     gateway = await bus_of("gateway")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for subject in ("$JS.API.STREAM.DELETE.PROV", "tofu.applied.demo_omani_works"):
             with pytest.raises(Denied) as refused:
                 await gateway.connection.request(subject, timeout_s=600)
@@ -181,7 +181,7 @@ async def test_the_feed_is_without_gap_through_a_restart_of_the_server(bus_of: B
             facts = [SovereignReconcileRequested(), REQUESTED]
             await intake.journal.append(facts, about, cause=uuid4(), after=History(about.sovereign))
 
-    async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as group:
         reading = group.create_task(read())
         await write(0, 10)
         port = nats_server.port

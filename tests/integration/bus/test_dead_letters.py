@@ -155,7 +155,7 @@ async def test_what_another_client_terminated_or_ran_out_of_deliveries_is_listed
     await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{PROV}.limited", b'{"batch":1}', reply=inbox)
     await pulled.next_msg(timeout=10)
     await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{PROV}.limited", b'{"batch":1,"expires":1000000000}', reply=inbox)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         entries = await _entries(cli, 2)
     kinds = {entry.kind: entry for entry in entries}
     assert set(kinds) == {"terminated", "max-deliveries"}

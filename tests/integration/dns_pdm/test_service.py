@@ -101,7 +101,7 @@ async def say(bus: Bus, fact: Fact, about: About = DEMO) -> None:
 
 async def until(bus: Bus, fact: type[F], about: About = DEMO) -> F:
     """The fact of this run, as soon as it is said."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             history: History = await bus.journal.fold(about.sovereign)
             if found := history.data(fact, run=about.run):
@@ -142,7 +142,7 @@ async def test_ready_lets_resolvers_keep_the_addresses_for_longer(door: str, int
     await say(tofu, applied())
     await until(intake, DnsDelegated)
     await say(intake, SovereignReady(urls=()))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while {record.ttl_s for record in (await until(intake, DnsPublished)).records} != {300}:
             await asyncio.sleep(0.02)
 

@@ -40,7 +40,7 @@ def about(run: int = 1, life: int = 1) -> About:
     return About(sovereign=SOVEREIGN, owner="omantel", life=life, run=run)
 
 
-async def eventually(holds: Callable[[], Awaitable[Any]], within: float = 30.0) -> Any:
+async def eventually(holds: Callable[[], Awaitable[Any]], within: float = 90.0) -> Any:
     """Wait for a condition, under a bound; what it found."""
     async with asyncio.timeout(within):
         while not (found := await holds()):
@@ -158,7 +158,7 @@ class Stage:
     async def facts(self, kind: type[Fact], run: int | None = None) -> list[Any]:
         return [e.data for e in await self.events() if isinstance(e.data, kind) and run in {None, e.run}]
 
-    async def until(self, kind: type[Fact], within: float = 30.0, *, run: int | None = None) -> Any:
+    async def until(self, kind: type[Fact], within: float = 90.0, *, run: int | None = None) -> Any:
         async def said() -> Any:
             found = await self.facts(kind, run)
             return found[-1] if found else None

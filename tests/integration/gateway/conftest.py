@@ -92,7 +92,7 @@ EdgeOf = Callable[..., Awaitable[Edge]]
 StandIn = Callable[..., Awaitable[None]]
 
 
-async def until(socket: aiohttp.ClientWebSocketResponse, kind: str, *, within_s: float = 10) -> list[dict[str, Any]]:
+async def until(socket: aiohttp.ClientWebSocketResponse, kind: str, *, within_s: float = 60) -> list[dict[str, Any]]:
     """Messages up to and with the first of this type; heartbeats are left out unless wanted."""
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(within_s):
@@ -107,7 +107,7 @@ async def until(socket: aiohttp.ClientWebSocketResponse, kind: str, *, within_s:
 
 
 async def sse(
-    response: aiohttp.ClientResponse, *, until: Callable[[dict[str, str]], bool], within_s: float = 10
+    response: aiohttp.ClientResponse, *, until: Callable[[dict[str, str]], bool], within_s: float = 60
 ) -> list[dict[str, str]]:
     """Records of an event stream up to and with the first for which ``until`` holds."""
     found: list[dict[str, str]] = []
@@ -157,7 +157,7 @@ async def edge_of(tmp_path: pathlib.Path, bus_of: BusOf) -> AsyncIterator[EdgeOf
                     await run_service(service, bus)
 
             group.create_task(serve_it())
-            return Edge(await asyncio.wait_for(listening, 10), bus_of, http, settings)
+            return Edge(await asyncio.wait_for(listening, 60), bus_of, http, settings)
 
         yield started
         for bus in buses:

@@ -43,7 +43,7 @@ async def _answers(bus: Bus) -> bool:
     return False
 
 
-async def _until(condition: Any, seconds: float = 10) -> Any:
+async def _until(condition: Any, seconds: float = 60) -> Any:
     async with asyncio.timeout(seconds):
         while not (found := await condition()):
             await asyncio.sleep(0.02)

@@ -33,7 +33,7 @@ def address() -> str:
     return f"127.80.{os.getpid() % 250 + 1}.{next(_numbers)}"
 
 
-async def eventually(holds: Callable[[], bool | Awaitable[bool]], within: float = 20.0) -> None:
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], within: float = 90.0) -> None:
     """Wait for a condition, under a bound."""
     async with asyncio.timeout(within):
         while True:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,17 @@ SOVEREIGN = "demo_omani_works"
 EMAIL = "canary-admin@example.org"
 ZONE_KEY = "canary-zone-key-0123456789"
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKx0yT6ZHzmYqNPbzkAdEWDHqgVqZdYVOkOJ0n2PpQ2M admin@example.org"
+
+ALIVE = {
+    "firewalls": 1,
+    "load_balancers": 1,
+    "networks": 1,
+    "placement_groups": 1,
+    "primary_ips": 2,
+    "servers": 1,
+    "ssh_keys": 1,
+}
+"""What an undisturbed run of one control plane leaves in the cloud."""
 
 
 def new_token() -> str:
@@ -228,3 +239,10 @@ async def stand(server: NatsServer, folder: Path) -> AsyncIterator[Stand]:
             transient_pause_s=0.1,
         )
         yield Stand(server, cloud, token, settings, intake, dns, runner, session)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    """Wait for a condition, under a bound."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)

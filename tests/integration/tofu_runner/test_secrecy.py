@@ -7,8 +7,7 @@ import pytest
 from aiohttp import ClientSession
 
 from contracts.tofu import TofuApplied
-from tests.integration.tofu_runner.stand import EMAIL, SOVEREIGN, ZONE_KEY, Stand, shape
-from tests.integration.tofu_runner.test_crash import until
+from tests.integration.tofu_runner.stand import EMAIL, SOVEREIGN, ZONE_KEY, Stand, shape, until
 from tests.integration.tofu_runner.test_stop import slowly
 
 

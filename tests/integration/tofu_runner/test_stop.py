@@ -9,8 +9,7 @@ from contracts.sovereign import SovereignCancelRequested
 from contracts.tofu import TofuApplied, TofuFailed, TofuInterrupted
 from sandbox.hetzner.faults import NewFault
 from sandbox.hetzner.tokens import NewToken
-from tests.integration.tofu_runner.stand import Stand, new_token, shape
-from tests.integration.tofu_runner.test_crash import ALIVE, until
+from tests.integration.tofu_runner.stand import ALIVE, Stand, new_token, shape, until
 from tofu_runner import handlers
 
 

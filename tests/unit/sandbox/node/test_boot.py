@@ -9,7 +9,7 @@ from tests.unit.sandbox.node.fakes import HAND_IN_TOKEN, NODE_TOKEN, Door, FakeC
 
 async def booted(machines: SimulatedMachines, server_id: int = 1) -> None:
     """Wait until nothing of the boot runs any more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         await machines.settled(server_id)
 
 

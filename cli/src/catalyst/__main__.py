@@ -2,7 +2,7 @@
 
 import click
 
-from catalyst.commands import acting, asking, letters, operating, proving, streaming, watching
+from catalyst.commands import acting, asking, letters, operating, proving, saving, streaming, watching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,6 +35,8 @@ for command in (
     letters.dlq,
     streaming.streams,
     streaming.topology,
+    saving.backup,
+    saving.restore,
 ):
     main.add_command(command)
 

@@ -10,11 +10,6 @@ from contracts.catalogue import QUESTIONS, Question
 ROOT = Path(__file__).resolve().parents[2]
 AWAITED = frozenset(
     {
-        catalogue.DRAFT,
-        catalogue.DRAFT_READ,
-        catalogue.DRAFT_DROP,
-        catalogue.DRAFTS,
-        catalogue.COST,
         catalogue.PREFLIGHT,
         catalogue.PRICES,
     }

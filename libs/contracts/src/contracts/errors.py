@@ -117,6 +117,8 @@ _ROWS: Final[tuple[Code, ...]] = (
     _code("not-now", "user", False, "The command does not fit the Sovereign's present state; the message says which commands do."),
     _code("unknown-sovereign", "user", False, "No Sovereign of this name is known to you: look at catalyst list."),
     _code("not-allowed", "user", False, "Your role does not permit this: ask an administrator of your organisation."),
+    _code("draft-changed", "user", True, "Somebody else changed this draft meanwhile: load it again, then make your change."),
+    _code("unknown-draft", "user", False, "There is no such draft (drafts are forgotten some weeks after their last change): begin a new one."),
     _code("stream-almost-full", "us", True, "The audit trail is 90 % full: new requests wait until the operator gives it room."),
     # Our own parts.
     _code("enrol-timeout", "us", True, "The first control plane did not hand in its kubeconfig in time: look at the last boot stage, then retry."),

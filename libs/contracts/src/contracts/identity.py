@@ -6,6 +6,7 @@ string; ``Fqdn`` is the name it stands for.
 """
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -14,27 +15,56 @@ MAX_FQDN_LENGTH = 63
 """A cloud label value holds at most 63 characters, and the id is one (Hetzner Cloud API, labels)."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
+"""What keyboards elsewhere write for a dot (UTS 46)."""
+_KEPT = frozenset("\u00df\u03c2")
+"""Letters that IDNA 2008 keeps although folding would change them (RFC 5892, exceptions): sharp s and final sigma."""
+_LETTERS = frozenset({"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"})
 
 
 def _check_fqdn(value: str) -> str:
-    name = value.strip().lower().removesuffix(".")
-    if name.startswith("*."):
-        raise ValueError("a wildcard is no Sovereign's name; give the name itself")
-    try:
-        name = name if name.isascii() else name.encode("idna").decode("ascii")
-    except UnicodeError as error:
-        raise ValueError(f"{value!r} has no ASCII form (IDNA): {error}") from None
-    if len(name) > MAX_FQDN_LENGTH:
-        raise ValueError(f"fqdn-too-long: {len(name)} characters, at most {MAX_FQDN_LENGTH} fit a cloud label")
-    labels = name.split(".")
+    name = value.strip().translate(_DOTS).lower().removesuffix(".")
+    if "*" in name:
+        raise ValueError("fqdn-wildcard: a wildcard is no Sovereign's name; give the name itself")
+    labels = [_ascii_label(label) for label in name.split(".")]
+    if labels[-1].isdigit() or ":" in name:
+        raise ValueError("fqdn-ip: an IP address is no domain name")
     if len(labels) < 2:  # noqa: PLR2004 - a domain has at least two labels
-        raise ValueError("a fully qualified name has at least two labels, such as demo.omani.works")
-    if all(label.isdigit() for label in labels):
-        raise ValueError("an IP address is no domain name")
+        raise ValueError("fqdn-invalid: a fully qualified name has at least two labels, such as demo.omani.works")
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise ValueError(f"label {label!r} may hold letters, digits and inner hyphens, 1 to 63 of them (RFC 1123)")
+            rule = "may hold letters, digits and inner hyphens, 1 to 63 of them (RFC 1123)"
+            raise ValueError(f"fqdn-invalid: label {label[:63]!r} {rule}")
+    name = ".".join(labels)
+    if len(name) > MAX_FQDN_LENGTH:
+        raise ValueError(f"fqdn-too-long: {len(name)} characters, at most {MAX_FQDN_LENGTH} fit a cloud label")
     return name
+
+
+def _ascii_label(label: str) -> str:
+    """The A-label of a label by IDNA 2008 (RFC 5891): letters, marks and digits that folding leaves alone."""
+    if label.isascii():
+        if label[2:4] == "--":
+            _check_a_label(label)
+        return label
+    label = unicodedata.normalize("NFC", label)
+    for character in label:
+        stable = character in _KEPT or unicodedata.normalize("NFKC", character.casefold()) == character
+        if not character.isascii() and not (stable and unicodedata.category(character) in _LETTERS):
+            raise ValueError(f"fqdn-invalid: {character!r} may not stand in a domain name (IDNA 2008)")
+    if unicodedata.category(label[0]).startswith("M"):
+        raise ValueError(f"fqdn-invalid: a label may not begin with the combining mark {label[0]!r} (IDNA 2008)")
+    return f"xn--{label.encode('punycode').decode('ascii')}"
+
+
+def _check_a_label(label: str) -> None:
+    """An A-label has to stand for a label that is written so."""
+    try:
+        plain = label.removeprefix("xn--").encode().decode("punycode")
+    except UnicodeError:
+        plain = ""
+    if not label.startswith("xn--") or plain.isascii() or _ascii_label(plain) != label:
+        raise ValueError(f"fqdn-invalid: label {label[:63]!r} is no valid internationalised label (IDNA 2008)")
 
 
 def _check_id(value: str) -> str:

@@ -34,24 +34,49 @@ SSH_ALGORITHMS = (
 )
 
 
+_PRIVATE = ("PRIVATE KEY", "Private-Lines", "b3BlbnNzaC1rZXktdjE")
+"""Marks of a private half: PEM, PuTTY, and the base64 of OpenSSH's own magic without its PEM lines."""
+
+
 def _ssh_public_key(value: str) -> str:
     text = value.strip()
-    if "PRIVATE KEY" in text:
-        raise ValueError("plaintext-secret: this is the private half; give the .pub file, and make a new key pair")
+    if any(mark in text for mark in _PRIVATE):
+        raise ValueError(
+            "plaintext-secret: this is the private half; it has been erased: rotate it, give the .pub file"
+        )
     parts = text.split()
     if len(parts) < 2 or "\n" in text:  # noqa: PLR2004 - algorithm and key
         raise ValueError("one line as in ~/.ssh/sovereign_admin.pub: algorithm, key, comment")
     algorithm, encoded = parts[0], parts[1]
     if algorithm not in SSH_ALGORITHMS:
-        raise ValueError(f"algorithm {algorithm!r} is not accepted; one of {', '.join(SSH_ALGORITHMS)}")
+        # Not repeated: whatever stands there may be a secret in the wrong field.
+        raise ValueError(f"ssh-algorithm: the first word has to be one of {', '.join(SSH_ALGORITHMS)}")
     try:
         blob = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("the key's second part is not base64") from None
-    name = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
-    if name.decode("ascii", "replace") != algorithm:
-        raise ValueError(f"the key's body is not of algorithm {algorithm}")
+    fields = _wire_fields(blob)
+    if not fields or fields[0] != algorithm.encode():
+        raise ValueError(f"the key's body is cut off or not of algorithm {algorithm}")
+    if algorithm == "ssh-rsa" and (len(fields) != _RSA_FIELDS or len(fields[2].lstrip(b"\0")) * 8 < _RSA_BITS):
+        raise ValueError(f"ssh-algorithm: an RSA key has at least {_RSA_BITS} bits; better: ssh-keygen -t ed25519")
     return " ".join(parts)
+
+
+_RSA_FIELDS = 3
+_RSA_BITS = 2048
+
+
+def _wire_fields(blob: bytes) -> list[bytes]:
+    """The strings of an SSH public key (RFC 4253, section 6.6); none when it is cut off."""
+    fields = []
+    while blob:
+        size = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + size:
+            return []
+        fields.append(blob[4 : 4 + size])
+        blob = blob[4 + size :]
+    return fields
 
 
 def _email(value: str) -> str:
@@ -63,7 +88,8 @@ def _email(value: str) -> str:
 
 SshPublicKey = Annotated[str, AfterValidator(_ssh_public_key), StringConstraints(max_length=2000)]
 Email = Annotated[str, AfterValidator(_email), StringConstraints(max_length=254)]
-ServerType = Annotated[str, StringConstraints(pattern=r"^(cx|cpx|cax|ccx)[0-9]{2}$")]
+ServerType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
+"""As the cloud names it; which ones exist, the catalogue knows."""
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$")]
 
 

@@ -9,22 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from bus import Answer, field_errors
-from bus.scan import secret_in
+from bus import Answer
 from contracts.errors import FieldError, trouble
 from contracts.history import History
-from contracts.identity import sovereign_id
 from contracts.request import SovereignRequest
 from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from contracts.topology import MAX_EVENT_BYTES
 from intake.life import standing
 from intake.offers import Offers
+from intake.reading import READERS, judge, size_of
 
 Kind = Literal["new", "change", "retry"]
 
-_READERS = {"cloud-token": "tofu-runner", "registrar-token": "dns-pdm"}
 _IMMUTABLE = ("domain", "components")
 
 
@@ -49,60 +45,12 @@ class Existing:
 
 def read_request(body: Mapping[str, Any], offers: Offers) -> SovereignRequest:
     """The request in a body; Answer with every field error at once when it is none."""
-    raw = json.dumps(body).encode()
-    if len(raw) > MAX_EVENT_BYTES:
-        raise _refused("message-too-large", (), message=f"{len(raw)} bytes, at most {MAX_EVENT_BYTES}")
-    if kind := secret_in(raw):
-        raise _refused("plaintext-secret", _where_secret(body), message=f"the request holds what looks like {kind}")
-    try:
-        request = SovereignRequest.model_validate(body)
-    except ValidationError as error:
-        found = field_errors(error)
-        code = "plaintext-secret" if any(item.code == "plaintext-secret" for item in found) else "invalid-request"
-        raise _refused(code, (*found, *_unknown_fields(body))) from None
-    errors = (*_unknown_fields(body), *offers.errors(request), *_secret_errors(request))
-    if errors:
-        raise _refused("invalid-request", errors)
-    return request
-
-
-def _where_secret(body: Mapping[str, Any]) -> tuple[FieldError, ...]:
-    found = [
-        FieldError(field=key, code="plaintext-secret", message="a secret in clear; erased, rotate it")
-        for key, value in body.items()
-        if secret_in(json.dumps(value).encode())
-    ]
-    return tuple(found)
-
-
-def _unknown_fields(body: Mapping[str, Any]) -> tuple[FieldError, ...]:
-    """A misspelt field would be lost in silence: writers validate."""
-    known = set(SovereignRequest.model_fields)
-    return tuple(
-        FieldError(
-            field=key, code="unknown-field", message=f"there is no field {key!r}; known: {', '.join(sorted(known))}"
-        )
-        for key in sorted(set(body) - known)
-    )
-
-
-def _secret_errors(request: SovereignRequest) -> tuple[FieldError, ...]:
-    """Each secret is sealed to its one reader, for this Sovereign."""
-    sovereign = sovereign_id(request.domain.fqdn)
-    errors = []
-    for index, secret in enumerate(request.secrets):
-        reader = _READERS.get(secret.purpose)
-        if reader is None:
-            errors.append(_secret_error(index, "purpose", f"one of {', '.join(_READERS)}, not {secret.purpose!r}"))
-        elif secret.reader != reader:
-            errors.append(_secret_error(index, "reader", f"{secret.purpose} is read by {reader}, not {secret.reader}"))
-        if secret.bound_to != sovereign:
-            errors.append(_secret_error(index, "bound_to", f"sealed for {secret.bound_to!r}, this is {sovereign!r}"))
-    return tuple(errors)
-
-
-def _secret_error(index: int, field: str, message: str) -> FieldError:
-    return FieldError(field=f"secrets.{index}.{field}", code="secret-misfit", message=message)
+    if (size := size_of(body)) > MAX_EVENT_BYTES:
+        raise _refused("message-too-large", (), message=f"{size} bytes, at most {MAX_EVENT_BYTES}")
+    judged = judge(body, offers)
+    if judged.request is None or judged.errors:
+        raise _refused(judged.code, judged.errors)
+    return judged.request
 
 
 def body_digest(request: SovereignRequest) -> str:
@@ -152,7 +100,7 @@ def _need_secrets(request: SovereignRequest) -> None:
     if missing:
         errors = [
             FieldError(
-                field="secrets", code="credential-required", message=f"{name}, sealed to {_READERS[name]}, is missing"
+                field="secrets", code="credential-required", message=f"{name}, sealed to {READERS[name]}, is missing"
             )
             for name in missing
         ]

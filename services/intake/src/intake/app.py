@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from bus import Bus, Service, answer, at_door, on, on_timer
 from contracts import catalogue, questions
 from contracts.catalogue import EVENTS
 from contracts.questions import Asker
-from intake import milestones
+from intake import milestones, reminders
 from intake.commands import Commands
 from intake.door import Door
+from intake.drafts import Drafts
 from intake.nodes import NodeDoor
 from intake.offers import Offers
 from intake.projector import Projector
@@ -30,13 +32,19 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         used_share=bus.room.used_share,
         full_share=settings.full_share,
     )
-    door = Door(commands=commands, journal=bus.journal, offers=offers, owner=settings.door_owner)
+    door = Door(commands=commands, journal=bus.journal, owner=settings.door_owner)
+    drafts = Drafts(bucket=bus.kv("draft"), offers=offers, days=settings.draft_days)
     nodes = NodeDoor(journal=bus.journal, vault=bus.vault, idem=bus.kv("idem"))
     projector = Projector(journal=bus.journal, state=bus.kv("state"), feed_after=lambda after: bus.feed(after=after))
 
     async def offered(_nothing: questions.Nothing, _asker: Asker | None) -> questions.CatalogueReply:
         return offers.reply()
 
+    async def priced(question: questions.CostOf, _asker: Asker | None) -> questions.CostReply:
+        return offers.cost(question)
+
+    stalled = timedelta(seconds=settings.stalled_window_s)
+    approval = timedelta(hours=settings.approval_reminder_h)
     advance = partial(milestones.advance, settings=settings)
     heard = [entry.fact for entry in EVENTS if any(listener.service == "intake" for listener in entry.heard_by)]
     yield Service(
@@ -46,6 +54,8 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             on_timer(catalogue.ENROL_DEADLINE, milestones.enrol_deadline),
             on_timer(catalogue.RUN_DEADLINE, milestones.run_deadline),
             on_timer(catalogue.EMPTY_LIFE_EXPIRY, milestones.empty_life_expiry),
+            on_timer(catalogue.STALLED_WINDOW, partial(reminders.stalled_window, window=stalled)),
+            on_timer(catalogue.APPROVAL_REMINDER, partial(reminders.approval_reminder, every=approval)),
             at_door(door.judge),
         ],
         answers=[
@@ -56,7 +66,12 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             answer(catalogue.DECOMMISSION, commands.decommission),
             answer(catalogue.RECONCILE, commands.reconcile),
             answer(catalogue.SUSPEND, commands.suspend),
+            answer(catalogue.DRAFT, drafts.keep),
+            answer(catalogue.DRAFT_READ, drafts.read),
+            answer(catalogue.DRAFT_DROP, drafts.drop),
+            answer(catalogue.DRAFTS, drafts.listed),
             answer(catalogue.CATALOGUE, offered),
+            answer(catalogue.COST, priced),
             answer(catalogue.NODE_STAGE, nodes.stage),
             answer(catalogue.NODE_ENROL, nodes.enrol),
         ],

@@ -6,7 +6,7 @@ judged again on what the first changed. A repeat (lost answer, redelivered messa
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID, uuid4, uuid5
 
@@ -63,13 +63,16 @@ class Commands:
         body = question.body
         if question.idempotency_key and not body.get("idempotency_key"):
             body = body | {"idempotency_key": question.idempotency_key}
+        return await self.take(body, uuid4(), who)
+
+    async def take(self, body: Mapping[str, Any], request_id: UUID, who: Asker) -> Accepted:
+        """The one way in, from both doors. ``request_id`` is the same for every repeat of the same message."""
         request = read_request(body, self._offers)
-        request_id = uuid4()
         if request.idempotency_key:
             # The key names the request: its repeat has the same id, and so the same event.
             request_id = uuid5(NAMESPACE, f"request|{who.owner}|{request.idempotency_key}")
             await self._claim_key(who.owner, request)
-        return await self.open_run(request, request_id, who)
+        return await self._open_run(request, request_id, who)
 
     async def _claim_key(self, owner: str, request: SovereignRequest) -> None:
         name = hashlib.sha256(f"{owner}|{request.idempotency_key}".encode()).hexdigest()
@@ -83,8 +86,8 @@ class Commands:
                     trouble("idempotency-conflict", attempted="accept the request", on=request.domain.fqdn)
                 ) from None
 
-    async def open_run(self, request: SovereignRequest, request_id: UUID, who: Asker) -> Accepted:
-        """Store the secrets sealed, then say ``sovereign.requested``. ``request_id`` is the same for every repeat."""
+    async def _open_run(self, request: SovereignRequest, request_id: UUID, who: Asker) -> Accepted:
+        """Say ``sovereign.requested``, or find the run that the same request opened before."""
         sovereign = sovereign_id(request.domain.fqdn)
         for _ in range(_DECISIONS):
             history = await self._journal.fold(sovereign)

@@ -10,24 +10,22 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from bus import Answer, DoorMessage, Journal
+from bus.scan import secret_in
 from contracts.errors import FieldError, Trouble, trouble
 from contracts.event import NAMESPACE, About
 from contracts.history import History
 from contracts.questions import Asker
 from contracts.sovereign import RequestRejected, SovereignRequested
 from contracts.topology import DOOR, MAX_EVENT_BYTES
-from intake.admission import read_request
 from intake.commands import Commands
-from intake.offers import Offers
 
 
 class Door:
     """Judges what came through the bare subject."""
 
-    def __init__(self, *, commands: Commands, journal: Journal, offers: Offers, owner: str) -> None:
+    def __init__(self, *, commands: Commands, journal: Journal, owner: str) -> None:
         self._commands = commands
         self._journal = journal
-        self._offers = offers
         self._owner = owner
 
     async def judge(self, message: DoorMessage) -> None:
@@ -37,10 +35,7 @@ class Door:
         try:
             body, given = _body(message.payload)
             request_id = given or request_id
-            request = read_request(body, self._offers)
-            await self._commands.open_run(
-                request, request_id, Asker(actor="nats", owner=self._owner, roles=("operator",))
-            )
+            await self._commands.take(body, request_id, Asker(actor="nats", owner=self._owner, roles=("operator",)))
         except Answer as refused:
             await self._reject(request_id, _fqdn(body), refused.trouble, refused.errors)
 
@@ -78,4 +73,5 @@ def _unreadable(code: str, message: str) -> Answer:
 def _fqdn(body: dict[str, Any]) -> str:
     domain = body.get("domain")
     name = domain.get("fqdn") if isinstance(domain, dict) else None
-    return name[:253] if isinstance(name, str) else ""
+    # A secret in the wrong field is not repeated.
+    return name[:253] if isinstance(name, str) and not secret_in(name.encode("utf-8", "replace")) else ""

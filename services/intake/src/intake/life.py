@@ -105,11 +105,9 @@ def next_facts(history: History) -> list[Fact]:
 
 
 def _decommissioned(history: History) -> list[Fact]:
-    asked = history.last(SovereignDecommissionRequested)
+    """Only a decommission releases the name, so that a later command which brings a token changes nothing about it."""
     released = history.last(DnsReleased)
-    if asked is None or released is None or released.sequence < asked.sequence:
-        return []
-    return [SovereignDecommissioned(cause=released.event.id)]
+    return [SovereignDecommissioned(cause=released.event.id)] if released else []
 
 
 def _cancelled(history: History) -> list[Fact]:
@@ -131,8 +129,19 @@ def _failed(history: History) -> list[Fact]:
     if cause is None:
         return []
     event, why = cause
-    touched = history.last(TofuApplied) is not None or _resources(history) > 0
-    return [SovereignFailed(cause=event.id, trouble=why, cloud_touched=touched)]
+    return [SovereignFailed(cause=event.id, trouble=why, cloud_touched=touched(history))]
+
+
+def touched(history: History) -> bool:
+    """Whether anything of this life may exist in the cloud.
+
+    A start of work without any outcome counts: a runner that died has not said what it made.
+    """
+    if history.last(TofuApplied) is not None or _resources(history) > 0:
+        return True
+    begun = history.last(TofuStarted)
+    ends = [history.last(end) for end in (TofuFailed, TofuInterrupted)]
+    return begun is not None and not any(end is not None and end.sequence > begun.sequence for end in ends)
 
 
 def _failure(history: History) -> tuple[Event[Any], Trouble] | None:

@@ -4,21 +4,22 @@ from datetime import timedelta
 from typing import Any
 
 from bus import Effects, Fired, Wake
-from contracts.catalogue import EMPTY_LIFE_EXPIRY, ENROL_DEADLINE, RUN_DEADLINE
+from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, ENROL_DEADLINE, RUN_DEADLINE, STALLED_WINDOW
 from contracts.errors import trouble
-from contracts.event import Event
+from contracts.event import Event, Fact
 from contracts.history import History
 from contracts.identity import fqdn_of
 from contracts.node import NodeEnrolled
 from contracts.sovereign import (
+    SovereignCancelled,
     SovereignCancelRequested,
     SovereignDecommissionRequested,
     SovereignFailed,
     SovereignHandedOver,
     SovereignRequested,
 )
-from contracts.tofu import TofuApplied
-from intake.life import next_facts, standing
+from contracts.tofu import TofuApplied, TofuWaiting
+from intake.life import next_facts, standing, touched
 from intake.settings import Settings
 
 
@@ -28,11 +29,15 @@ async def advance(event: Event[Any], history: History, *, settings: Settings) ->
         return []
     facts = next_facts(history)
     wakes: list[Wake] = []
-    if isinstance(event.data, SovereignRequested) and event.data.shape.deadline_minutes:
-        wakes.append(Wake(RUN_DEADLINE, timedelta(minutes=event.data.shape.deadline_minutes)))
+    if isinstance(event.data, SovereignRequested):
+        wakes.append(Wake(STALLED_WINDOW, timedelta(seconds=settings.stalled_window_s)))
+        if minutes := event.data.shape.deadline_minutes:
+            wakes.append(Wake(RUN_DEADLINE, timedelta(minutes=minutes)))
+    if isinstance(event.data, TofuWaiting) and event.data.why == "approval":
+        wakes.append(Wake(APPROVAL_REMINDER, timedelta(hours=settings.approval_reminder_h)))
     if isinstance(event.data, TofuApplied) and history.last(SovereignHandedOver) is None:
         wakes.append(Wake(ENROL_DEADLINE, timedelta(seconds=settings.enrol_deadline_s)))
-    if any(isinstance(fact, SovereignFailed) and not fact.cloud_touched for fact in facts):
+    if any(_ends_empty(fact, history) for fact in facts):
         wakes.append(Wake(EMPTY_LIFE_EXPIRY, timedelta(days=settings.empty_life_days)))
     return [*facts, *wakes]
 
@@ -56,13 +61,15 @@ async def run_deadline(fired: Fired, history: History) -> Effects:
 
 
 async def empty_life_expiry(fired: Fired, history: History) -> Effects:
-    """A failed life without any cloud resource ends by itself, so that its name is free again."""
-    if not _matters(fired, history) or standing(history).stage != "failed":
-        return []
-    failed = history.data(SovereignFailed, run=fired.about.run)
-    if failed is None or failed.cloud_touched:
+    """A life that ended without any cloud resource is given up, so that its name is free again."""
+    if not _matters(fired, history) or standing(history).stage not in {"failed", "cancelled"} or touched(history):
         return []
     return [SovereignDecommissionRequested(reason="nothing was ever created, and nobody tried again in time")]
+
+
+def _ends_empty(fact: Fact, history: History) -> bool:
+    """Whether this fact ends a run of a life that has nothing in the cloud."""
+    return isinstance(fact, SovereignFailed | SovereignCancelled) and not touched(history)
 
 
 def _matters(fired: Fired, history: History) -> bool:

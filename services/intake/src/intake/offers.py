@@ -1,20 +1,26 @@
 """What can be asked for: locations, server types, pool domains, components.
 
-Server types are read from a data file beside this module, dated there; the cloud's own catalogue is asked in preflight
-by tofu-runner, which knows the account. Components come from the kit's catalogue.
+Server types and prices are read from a data file beside this module, dated there; the cloud's own catalogue is asked in
+preflight by tofu-runner, which knows the account. Components come from the kit's catalogue.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from contracts.errors import FieldError
-from contracts.questions import CatalogueReply, ComponentRow, RegionRow, ServerTypeRow
-from contracts.request import SovereignRequest
+from bus import Answer
+from contracts.errors import FieldError, trouble
+from contracts.identity import Fqdn
+from contracts.questions import CatalogueReply, ComponentRow, CostOf, CostReply, RegionRow, ServerTypeRow
+from contracts.request import Topology
+from intake.prices import FINE, HOURS_PER_MONTH, PriceList, money
+
+_FQDN: TypeAdapter[str] = TypeAdapter(Fqdn)
 
 
 class Offers:
@@ -23,8 +29,10 @@ class Offers:
     def __init__(self, pool_domains: Sequence[str], catalogue_file: Path | None) -> None:
         data: dict[str, Any] = json.loads(resources.files("intake").joinpath("cloud.json").read_text())
         self.regions = tuple(RegionRow.model_validate(row) for row in data["regions"])
-        self.server_types = tuple(ServerTypeRow.model_validate(row) for row in data["server_types"])
         self._only_in: dict[str, list[str]] = data["families_only_in_zone"]
+        self.prices = PriceList(data)
+        self.server_types = tuple(self._type_row(row) for row in data["server_types"])
+        self.types = {row.name: row for row in self.server_types}
         self.pool_domains = tuple(pool_domains)
         self.components = _components(catalogue_file) if catalogue_file else ()
 
@@ -35,52 +43,73 @@ class Offers:
             server_types=self.server_types,
             components=self.components,
             pool_domains=self.pool_domains,
+            as_of=self.prices.as_of,
+            sample_prices=self.prices.sample,
         )
 
-    def errors(self, request: SovereignRequest) -> tuple[FieldError, ...]:
-        """Everything about the request that the catalogue contradicts."""
-        return (*self._type_errors(request), *self._domain_errors(request), *self._component_errors(request))
+    def _type_row(self, row: Mapping[str, Any]) -> ServerTypeRow:
+        name: str = row["name"]
+        zones = self._only_in.get(name.rstrip("0123456789"))
+        regions = tuple(region.name for region in self.regions if zones is None or region.network_zone in zones)
+        price = self.prices.monthly(name, "eu-central")
+        shown = {"monthly": money(price), "hourly": money(price / HOURS_PER_MONTH, FINE)}
+        return ServerTypeRow.model_validate({**row, **shown, "regions": regions})
 
-    def _type_errors(self, request: SovereignRequest) -> list[FieldError]:
-        topology = request.topology
-        known = {row.name: row for row in self.server_types}
-        zone = next(row.network_zone for row in self.regions if row.name == topology.region)
-        wanted = {"control_plane_type": topology.control_plane_type}
-        if topology.worker_count:
-            wanted["worker_type"] = topology.worker_type
-        found = []
-        for field, name in wanted.items():
-            if name not in known:
-                message = f"there is no server type {name!r}; one of {', '.join(sorted(known))}"
-                found.append(FieldError(field=f"topology.{field}", code="unsupported_server_type", message=message))
-            elif zone not in self._only_in.get(name.rstrip("0123456789"), [zone]):
-                message = f"{name} is not offered in {topology.region} ({zone})"
-                found.append(FieldError(field=f"topology.{field}", code="unsupported_server_type", message=message))
-        return found
+    def cost(self, question: CostOf) -> CostReply:
+        """What a topology costs; Answer when the catalogue does not offer it."""
+        errors = tuple(self.type_errors(question.topology.model_dump()))
+        if errors:
+            what = trouble("invalid-request", attempted="price a topology", on="topology")
+            raise Answer(what, errors)
+        zone = next(row.network_zone for row in self.regions if row.name == question.topology.region)
+        return self.prices.bill(question, zone)
 
-    def _domain_errors(self, request: SovereignRequest) -> list[FieldError]:
-        fqdn = request.domain.fqdn
+    def errors(self, body: Mapping[str, Any]) -> Iterator[FieldError]:
+        """Everything in a request's body that the catalogue contradicts, as far as it can be read."""
+        topology, domain = body.get("topology"), body.get("domain")
+        if isinstance(topology, Mapping):
+            yield from self.type_errors(topology)
+        if isinstance(domain, Mapping):
+            yield from self._domain_errors(domain)
+        yield from self._component_errors(body.get("components"))
+
+    def type_errors(self, topology: Mapping[str, Any]) -> Iterator[FieldError]:
+        """Server types that do not exist, or not there."""
+        zone = next((row.network_zone for row in self.regions if row.name == topology.get("region")), None)
+        for field in ("control_plane_type", "worker_type"):
+            name = topology.get(field, Topology.model_fields[field].default)
+            if not isinstance(name, str) or (field == "worker_type" and topology.get("worker_count") == 0):
+                continue
+            if name not in self.types:
+                message = f"there is no server type {name[:40]!r}; one of {', '.join(sorted(self.types))}"
+                yield FieldError(field=f"topology.{field}", code="unsupported_server_type", message=message)
+            elif zone and zone not in self._only_in.get(name.rstrip("0123456789"), [zone]):
+                message = f"{name} is not offered in {topology.get('region')} ({zone})"
+                yield FieldError(field=f"topology.{field}", code="unsupported_server_type", message=message)
+
+    def _domain_errors(self, domain: Mapping[str, Any]) -> Iterator[FieldError]:
+        try:
+            fqdn: str = _FQDN.validate_python(domain.get("fqdn"))
+        except ValidationError:
+            return
+        mode = domain.get("mode", "pool")
         under = [pool for pool in self.pool_domains if fqdn == pool or fqdn.endswith(f".{pool}")]
-        if request.domain.mode == "pool" and not under:
-            message = f"{fqdn} lies under none of the pool domains {', '.join(self.pool_domains)}"
-            return [FieldError(field="domain.fqdn", code="fqdn-unmanaged", message=message)]
         if fqdn in self.pool_domains:
             message = f"{fqdn} is a pool domain itself; put a name before it"
-            return [FieldError(field="domain.fqdn", code="fqdn-reserved", message=message)]
-        if request.domain.mode != "pool" and under:
+            yield FieldError(field="domain.fqdn", code="fqdn-reserved", message=message)
+        elif mode == "pool" and not under:
+            message = f"{fqdn} lies under none of the pool domains {', '.join(self.pool_domains)}"
+            yield FieldError(field="domain.fqdn", code="fqdn-unmanaged", message=message)
+        elif mode in ("byo-manual", "byo-api") and under:
             message = f"{fqdn} lies under the pool domain {under[0]}: use mode pool"
-            return [FieldError(field="domain.mode", code="fqdn-reserved", message=message)]
-        return []
+            yield FieldError(field="domain.mode", code="fqdn-reserved", message=message)
 
-    def _component_errors(self, request: SovereignRequest) -> list[FieldError]:
+    def _component_errors(self, wanted: object) -> Iterator[FieldError]:
         known = {row.name for row in self.components}
-        if not known:
-            return []
-        return [
-            FieldError(field=f"components.{index}", code="unknown-component", message=f"there is no component {name!r}")
-            for index, name in enumerate(request.components)
-            if name not in known
-        ]
+        for index, name in enumerate(wanted if known and isinstance(wanted, list | tuple) else ()):
+            if isinstance(name, str) and name not in known:
+                message = f"there is no component {name[:40]!r}"
+                yield FieldError(field=f"components.{index}", code="unknown-component", message=message)
 
 
 def _components(file: Path) -> tuple[ComponentRow, ...]:

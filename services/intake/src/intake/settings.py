@@ -21,6 +21,12 @@ class Settings(BusSettings):
     """The kit's catalogue (deploy/kit/catalogue.yaml); without it components are not checked."""
     enrol_deadline_s: float = 30 * 60
     """Seconds from tofu.applied until a kubeconfig must have been handed in (runbook: about 5 minutes are usual)."""
+    stalled_window_s: float = 5 * 60
+    """Seconds without any fact of a run after which a reminder is said (the runbook's rule for a silent apply)."""
+    approval_reminder_h: float = 24
+    """Hours between two reminders of a plan that waits for its approval."""
+    draft_days: float = 30
+    """Days after its last change until a draft is forgotten."""
     empty_life_days: float = 7
     """Days after which a failed life without any cloud resource is given up, and its name is free again."""
     full_share: float = Field(0.9, gt=0, le=1)

@@ -1,0 +1,45 @@
+"""Intake on a real server, in the test's own process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from bus import Answer, Bus, run_service
+from bus.server import NatsServer
+from contracts.questions import Asker
+from intake.app import intake
+from intake.settings import Settings
+from tests.conftest import BusOf
+
+OPERATOR = Asker(actor="olga", owner="omantel", roles=("operator",))
+RIVAL = Asker(actor="rita", owner="rival", roles=("operator",))
+T = TypeVar("T")
+
+
+async def until(condition: Callable[[], Awaitable[T | None]], seconds: float = 60) -> T:
+    """The condition's answer as soon as it is true."""
+    async with asyncio.timeout(seconds):
+        while not (found := await condition()):
+            await asyncio.sleep(0.02)
+        return found
+
+
+@pytest.fixture
+async def running_intake(nats_server: NatsServer, bus_of: BusOf) -> AsyncIterator[Bus]:
+    """Its bus, once it answers."""
+    bus = await bus_of("intake")
+    settings = Settings(**bus.settings.model_dump(exclude={"uvloop"}), door_owner="omantel")
+
+    async def answers() -> bool:
+        with contextlib.suppress(Answer):
+            return bool(await bus.presence.replicas())
+        return False
+
+    async with intake(settings, bus) as service, asyncio.TaskGroup() as group:
+        group.create_task(run_service(service, bus))
+        await until(answers)
+        yield bus
+        bus.stopping.set()

@@ -183,7 +183,8 @@ async def test_without_a_login_nothing_is_told_and_a_viewer_commands_nothing(
     await edge.say(story.requested())
     for question in QUESTIONS:
         if question.method and question.path and question.role not in ("anyone", "node"):
-            path = question.path.format(sovereign=story.ID, fqdn=story.FQDN, kind="k", name="n")
+            filled = {"sovereign": story.ID, "fqdn": story.FQDN, "draft": "0123abcd", "registrar": "ovh"}
+            path = question.path.format(kind="k", name="n", **filled)
             response = await edge.http.request(question.method, f"{edge.url}{path}")
             assert (await problem(response))[0] == 401, question.subject
             if question.role != "viewer":

@@ -6,7 +6,7 @@ from contracts.request import Domain, Organisation, Shape, Topology
 from contracts.sovereign import SovereignRequested
 from contracts.tofu import TofuApplied
 
-SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVpZ2h0ZWlnaHRlaWdodGVpZ2h0ZWlnaHRlaWdodGU= admin"
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPTyY2rQvXas03wK+urnsyAZ8lfY3j6QV3wU3LaTX4vk admin"
 
 
 def shape(fqdn: str = "demo.omani.works", mode: str = "pool") -> Shape:

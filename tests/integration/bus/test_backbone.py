@@ -1,8 +1,6 @@
 """The bus on a real server: guards, leases, burial, secrets, permissions."""
 
 import asyncio
-import base64
-import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,7 +15,6 @@ from bus import (
     LeaseBusy,
     LeaseLost,
     NobodyAnswers,
-    Refused,
     SealKeys,
     SecretInClear,
     TooLarge,
@@ -85,36 +82,6 @@ async def test_what_follows_is_said_once_although_the_message_came_twice(bus_of:
     async with hosted(dns, dns_pdm(reserve)):
         await body()
     assert tries == 2
-
-
-async def test_refused_and_unreadable_messages_are_buried_with_a_reason_and_the_consumer_goes_on(bus_of: BusOf) -> None:
-    intake, dns, admin = await bus_of("intake"), await bus_of("dns-pdm"), await bus_of("admin")
-
-    async def refuse(_event: Any, _history: History) -> list[Fact]:
-        raise Refused("no retry can help")
-
-    async def buried() -> bool:
-        info = await admin.connection.api("$JS.API.STREAM.INFO.DLQ")
-        return bool(info["state"]["messages"] == 4)
-
-    async def all_of_it() -> None:
-        subject = f"sovereign.requested.{ABOUT.sovereign}"
-        wrong = {"specversion": "1.0", "id": str(uuid4()), "source": "/x", "type": "sovereign.requested.v9"}
-        await intake.journal.append([REQUESTED], ABOUT, cause=uuid4(), after=History(ABOUT.sovereign))
-        for payload in (b"not json", b"{}", json.dumps(wrong).encode()):
-            await admin.connection.store(subject, payload, {})
-        await until(buried)
-
-    async with hosted(dns, dns_pdm(refuse)):
-        await all_of_it()
-    reasons = []
-    for sequence in range(1, 5):
-        reply = await admin.connection.api("$JS.API.STREAM.MSG.GET.DLQ", {"seq": sequence})
-        reasons.append(json.loads(base64.b64decode(reply["message"]["data"]))["reason"])
-    assert any("no retry can help" in reason for reason in reasons)
-    assert any("not JSON" in reason for reason in reasons)
-    assert any("no CloudEvent" in reason for reason in reasons)
-    assert any("v9" in reason for reason in reasons)
 
 
 async def test_one_holder_at_a_time_and_the_token_only_grows(bus_of: BusOf) -> None:

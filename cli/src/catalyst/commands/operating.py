@@ -1,19 +1,28 @@
-"""For the operator of an installation: ``user``, ``keys``, ``doctor``. They work on files, not through the gateway."""
+"""For the operator of an installation: ``user``, ``keys``, ``doctor``. They work on files, not through the gateway.
+
+Only ``keys retire`` asks the broker: what is still sealed to an old key.
+"""
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import get_args
 
 import click
 
-from bus.keys import init_keys, list_keys, rotate_seal_key
+from bus import Bus
+from bus.keys import READERS, init_keys, list_keys, retire_nkeys, retire_seal_keys, rotate_nkey, rotate_seal_key
+from bus.vault import sealed_to
 from catalyst.accounts import AccountsFolder, login_url
+from catalyst.broker import on_the_broker
 from catalyst.commands.session import json_option, settings, show
 from catalyst.stack.tools import CHECKOUT
 from contracts.account import AccountRole
+from contracts.topology import ADMIN, permissions
 
 _ROLES = get_args(AccountRole)
+USERS = tuple(row.user for row in permissions())
 
 
 @click.group()
@@ -93,11 +102,52 @@ def init() -> None:
     click.echo("\n".join(made) or "Nothing was missing.")
 
 
+kind_option = click.option(
+    "--kind", type=click.Choice(["seal", "nkey"]), default="seal", show_default=True, help="Which of its keys."
+)
+
+
 @keys.command()
-@click.argument("service")
-def rotate(service: str) -> None:
-    """A new sealing key for a service; the old ones go on opening."""
-    click.echo(rotate_seal_key(settings().keys_dir, service))
+@click.argument("name", type=click.Choice(USERS), metavar="NAME")
+@kind_option
+def rotate(name: str, *, kind: str) -> None:
+    """A new key for a service or user; the old ones stay good until they are retired.
+
+    Replicas read their key files when they start, servers their configuration when it is reloaded.
+    """
+    folder = settings().keys_dir
+    if kind == "nkey":
+        click.echo(rotate_nkey(folder, name))
+    else:
+        click.echo(rotate_seal_key(folder, _reader(name)))
+
+
+@on_the_broker(ADMIN)
+async def _in_use(bus: Bus, reader: str) -> Mapping[str, int]:
+    return await sealed_to(bus.connection, reader)
+
+
+@keys.command()
+@click.argument("name", type=click.Choice(USERS), metavar="NAME")
+@kind_option
+def retire(name: str, *, kind: str) -> None:
+    """End the old keys of a service or user. A sealing key that a resting secret needs stays until that ends."""
+    folder = settings().keys_dir
+    if kind == "nkey":
+        gone = retire_nkeys(folder, name)
+        click.echo("\n".join(f"{key} is accepted no longer" for key in gone) or "There was no old key.")
+        return
+    in_use = _in_use(_reader(name))
+    gone = retire_seal_keys(folder, name, in_use=in_use)
+    rows = [row for row in list_keys(folder) if row.owner == name and row.state == "opens"]
+    kept = [f"{row.kind} stays: {in_use[row.kind.split()[1]]} secrets are sealed to it" for row in rows]
+    click.echo("\n".join([*(f"seal {kid} is retired" for kid in gone), *kept]) or "There was no old key.")
+
+
+def _reader(name: str) -> str:
+    if name not in READERS:
+        raise click.UsageError(f"nothing is ever sealed to {name}; it has an NKey only: --kind nkey")
+    return name
 
 
 @keys.command(name="list")
@@ -105,8 +155,9 @@ def rotate(service: str) -> None:
 def list_(*, as_json: bool) -> None:
     """Every public key."""
     rows = list_keys(settings().keys_dir)
-    body = [{"owner": row.owner, "kind": row.kind, "public": row.public} for row in rows]
-    show(body, as_json=as_json, text="\n".join(f"{row.owner:<14} {row.kind:<14} {row.public}" for row in rows))
+    body = [{"owner": row.owner, "kind": row.kind, "public": row.public, "state": row.state} for row in rows]
+    lines = [f"{row.owner:<14} {row.kind:<14} {row.state:<9} {row.public}" for row in rows]
+    show(body, as_json=as_json, text="\n".join(lines) or "No key yet: catalyst keys init")
 
 
 @click.command()

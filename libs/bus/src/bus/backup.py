@@ -7,7 +7,7 @@
 Each snapshot is of one moment, but not all of the same one. Work queues are therefore paused until the facts and then
 they are saved: whatever was taken from a queue before has its facts in the snapshot, whatever is taken afterwards is
 still in the queue's. Buckets come last and are newer than the facts: handlers ensure, so newer is harmless. Presence
-expires and the read model is rebuilt: these are not saved. See docs/adr/0011-backup.md.
+expires and the read model is rebuilt: these are not saved. See docs/adr/0013-backup.md.
 """
 
 import asyncio

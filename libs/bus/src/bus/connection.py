@@ -82,7 +82,7 @@ class Connection:
             raise TryAgain(str(error)) from None
         answer = json.loads(reply.data)
         if "error" in answer:
-            raise _refusal(subject, answer["error"])
+            raise _refusal(subject, len(payload), answer["error"])
         return Stored(int(answer["seq"]), bool(answer.get("duplicate", False)))
 
     async def api(self, subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Connection:
         return float(await self.client.rtt())
 
 
-def _refusal(subject: str, error: dict[str, Any]) -> Exception:
+def _refusal(subject: str, size: int, error: dict[str, Any]) -> Exception:
     code, text = int(error.get("err_code", 0)), str(error.get("description", ""))
     if code == WRONG_LAST_SEQUENCE:
         return Conflict(f"{subject}: {text}")
@@ -107,7 +107,7 @@ def _refusal(subject: str, error: dict[str, Any]) -> Exception:
         )
         return NoRoom(f"{subject}: {text} ({code})")
     if code == MESSAGE_TOO_LARGE:
-        return TooLarge(subject, -1, MAX_EVENT_BYTES)
+        return TooLarge(subject, size, MAX_EVENT_BYTES)
     return TryAgain(f"{subject}: {text} ({code})")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bus.connection import open_connection
-from bus.keys import init_keys, public_nkey
+from bus.keys import init_keys, public_nkeys
 from bus.settings import BusSettings
 from bus.topology import ensure_topology
 from contracts.topology import ADMIN, Permissions, permissions
@@ -52,11 +52,29 @@ def _user(row: Permissions, key: str) -> str:
         {respond} }} }}"""
 
 
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files for encrypted connections of clients."""
+
+    certificate: Path
+    """The server's, with its chain."""
+    key: Path
+    authority: Path
+    """The root that clients trust (CATALYST_NATS_CA)."""
+
+
 def server_config(
-    keys: Path, *, name: str, listen: str, store: Path | str, cluster: str = "", sync: str = "always"
+    keys: Path,
+    *,
+    name: str,
+    listen: str,
+    store: Path | str,
+    cluster: str = "",
+    sync: str = "always",
+    tls: TlsFiles | None = None,
 ) -> str:
     """The configuration file: one account for Catalyst Zero, its users from the catalogue."""
-    users = "\n".join(_user(row, public_nkey(keys, row.user)) for row in permissions())
+    users = "\n".join(_user(row, key) for row in permissions() for key in public_nkeys(keys, row.user))
     return f"""# Generated from the catalogue of events; see contracts.topology.
 server_name: {name}
 listen: {listen}
@@ -75,6 +93,7 @@ jetstream {{
   strict: true
 }}
 feature_flags {{ js_ack_fc_v2: false }}
+{_tls(tls)}
 {cluster}
 accounts {{
   CATALYST {{
@@ -89,6 +108,16 @@ system_account: SYS
 """
 
 
+def _tls(files: TlsFiles | None) -> str:
+    if files is None:
+        return ""
+    return f"""tls {{
+  cert_file: {json.dumps(str(files.certificate))}
+  key_file: {json.dumps(str(files.key))}
+  min_version: "1.3"
+}}"""
+
+
 @dataclass
 class NatsServer:
     """A running server. ``url`` is where clients connect, ``keys`` the folder with every user's key."""
@@ -99,6 +128,7 @@ class NatsServer:
     port: int = -1
     cluster: str = ""
     sync: str = "always"
+    tls: TlsFiles | None = None
     url: str = ""
     monitor_url: str = ""
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
@@ -116,6 +146,7 @@ class NatsServer:
                 store=self.directory / "jetstream",
                 cluster=self.cluster,
                 sync=self.sync,
+                tls=self.tls,
             )
         )
         ports = self.directory / "ports"
@@ -170,12 +201,15 @@ class NatsServer:
     def settings(self, user: str, **more: object) -> BusSettings:
         """Settings with which ``user`` connects here."""
         seal = self.keys / f"{user}.seal.json"
+        known: dict[str, object] = {
+            "nats_url": self.url,
+            "nats_ca": self.tls.authority if self.tls else None,
+            "nkey_file": self.keys / f"{user}.nk",
+            "seal_key_file": seal if seal.exists() else None,
+            "public_keys_dir": self.keys / "public",
+        }
         return BusSettings(
-            nats_url=self.url,
-            nkey_file=self.keys / f"{user}.nk",
-            seal_key_file=seal if seal.exists() else None,
-            public_keys_dir=self.keys / "public",
-            **more,  # type: ignore[arg-type]  # the caller names BusSettings' own fields
+            **known | more,  # type: ignore[arg-type]  # the caller names BusSettings' own fields
         )
 
     def environment(self, user: str) -> dict[str, str]:
@@ -186,6 +220,8 @@ class NatsServer:
             "CATALYST_NKEY_FILE": str(self.keys / f"{user}.nk"),
             "CATALYST_PUBLIC_KEYS_DIR": str(self.keys / "public"),
         }
+        if self.tls:
+            found["CATALYST_NATS_CA"] = str(self.tls.authority)
         return found | ({"CATALYST_SEAL_KEY_FILE": str(seal)} if seal.exists() else {})
 
 
@@ -229,6 +265,7 @@ def free_port() -> int:
 __all__ = [
     "NatsServer",
     "ServerMissing",
+    "TlsFiles",
     "find_server",
     "free_port",
     "make_topology",

@@ -3,6 +3,11 @@
 Only the reader may read its keys (server permissions), and only it holds the key that opens them.
 """
 
+import re
+from collections import Counter
+
+from bus import reading
+from bus.connection import Connection
 from bus.kv import Bucket
 from bus.outcome import Conflict
 from bus.seal import CannotOpen, SealKeys, digest
@@ -15,6 +20,18 @@ from contracts.request import SealedSecret, SecretRef
 def reference(secret: SealedSecret) -> SecretRef:
     """How events speak of a sealed secret."""
     return SecretRef(reader=secret.reader, name=secret.name, kid=secret.kid, sha256=digest(secret))
+
+
+async def sealed_to(connection: Connection, reader: str) -> Counter[str]:
+    """How many resting secrets are sealed to each of a reader's keys, by key id; for who may read all of them."""
+    found: Counter[str] = Counter()
+    async for message in reading.everything(connection, "KV_sealed", f"$KV.sealed.{reader}.>"):
+        if message.data:
+            found[SealedSecret.model_validate_json(message.data).kid] += 1
+    async for message in reading.everything(connection, "KV_draft", "$KV.draft.>"):
+        # A draft carries sealed secrets inline, whatever else is in it.
+        found.update(re.findall(r'"kid"\s*:\s*"([^"]+)"', message.data.decode("utf-8", "replace")))
+    return found
 
 
 class Vault:

@@ -45,10 +45,15 @@ check: setup-test  ## Format, lint, types, imports, generated files
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy libs services cli sandbox tests bench deploy/tools
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m contracts compatible
 
 .PHONY: generate
 generate: setup  ## Write what derives from the catalogue: flow.md, schemas, AsyncAPI, OpenAPI
 	@$(BIN)/python -m contracts
+
+.PHONY: release-schemas
+release-schemas: setup  ## At a release: record the events' schemas as released; the guard holds later changes to them
+	@$(BIN)/python -m contracts release
 
 .PHONY: test-unit
 test-unit: setup-test  ## Handlers, decisions, contracts: no broker

@@ -10,7 +10,8 @@ from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
 from bus import Answer
-from contracts.errors import FaultOwner, FieldError, Trouble, trouble
+from contracts.codes import FaultOwner
+from contracts.errors import FieldError, Trouble, trouble
 from contracts.openapi import PROBLEM_TYPE, ProblemDocument
 
 log = logging.getLogger(__name__)

@@ -51,7 +51,7 @@ def edge(
     app.add_routes(NodeDoor(asking, sealing, node_limit, settings.trusted_proxy).routes())
     app.add_routes(Logins(people, sessions, Limit(burst=20, per_s=0.2), settings.public_url).routes())
     app.add_routes([web.get("/ws", Sockets(hub, heartbeat, hub.owner_of, settings.public_url).handle)])
-    app.add_routes(Pages(hub, sessions, summaries, hub.owner_of, settings.sandbox).routes())
+    app.add_routes(Pages(hub, sessions, summaries, hub.owner_of, settings.sandbox, settings.trusted_proxy).routes())
     return app
 
 

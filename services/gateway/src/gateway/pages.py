@@ -6,6 +6,7 @@ allows our own files only: no inline script or style, no frame, no other origin.
 
 import gzip
 import hashlib
+import ipaddress
 import json
 import mimetypes
 from collections.abc import Awaitable, Callable
@@ -17,10 +18,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from contracts.view import PHASES
 from gateway.access import OwnerOf, caller_of, require_own
 from gateway.hub import Hub
-from gateway.reads import Summaries, rows_for
+from gateway.node_door import remote_of
+from gateway.reads import Summaries, rows_for, usual_seconds
 from gateway.sessions import Sessions
 
 _POLICY: Final = (
@@ -54,6 +55,7 @@ class Pages:
     summaries: Summaries
     owner_of: OwnerOf
     sandbox: bool
+    trusted_proxy: bool
     _environment: Environment = field(init=False)
     _files: dict[str, _File] = field(init=False)
 
@@ -114,7 +116,10 @@ class Pages:
 
     async def new(self, request: web.Request) -> web.Response:
         """The seven steps; each says what is still needed."""
-        return self._render(request, "new.html", step=request.match_info.get("step", "organisation"))
+        address = _address_of(request, trusted_proxy=self.trusted_proxy)
+        cidr = f"{address}/{address.max_prefixlen}" if address is not None and address.is_global else ""
+        step = request.match_info.get("step", "organisation")
+        return self._render(request, "new.html", step=step, caller_address=str(address or "unknown"), caller_cidr=cidr)
 
     async def run(self, request: web.Request) -> web.Response:
         """A run: what it is doing, how long yet, and whether somebody has to act."""
@@ -123,8 +128,8 @@ class Pages:
         if caller is not None:
             await require_own(caller, sovereign, self.owner_of)
         view = (await self.hub.channel(sovereign)).view()
-        tab = request.match_info.get("tab", "kit")
-        return self._render(request, "run.html", view=view, tab=tab, phases=PHASES)
+        usual = await usual_seconds(caller, self.summaries, self.hub, but=sovereign) if caller else {}
+        return self._render(request, "run.html", view=view, tab=request.match_info.get("tab", "kit"), usual=usual)
 
     async def static(self, request: web.Request) -> web.Response:
         """Our scripts and styles."""
@@ -147,6 +152,7 @@ class Pages:
             form_token=self.sessions.form_token(session) if session else "",
             sandbox=self.sandbox,
             may_operate=caller.may("operator") if caller else False,
+            may_approve=caller.may("approver") if caller else False,
             path=request.path,
             **context,
         )
@@ -160,6 +166,14 @@ async def security_headers(request: web.Request, handler: Handler) -> web.Stream
     if not response.prepared:
         response.headers.update(_HEADERS)
     return response
+
+
+def _address_of(request: web.Request, *, trusted_proxy: bool) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Where the caller comes from, to offer it as the address that may use SSH; None when it is no IP address."""
+    try:
+        return ipaddress.ip_address(remote_of(request, trusted_proxy=trusted_proxy))
+    except ValueError:
+        return None
 
 
 def _read_static() -> dict[str, _File]:

@@ -6,6 +6,7 @@ The list comes from the read model that intake keeps; everything else is the str
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Final
 
 from aiohttp import web
@@ -25,6 +26,8 @@ MAX_PAGE: Final = 10_000
 _DEFAULT_PAGE: Final = 1_000
 _FOLDED_ROWS: Final = 200
 """So many lines of the list are told by their own events; beyond, by the read model alone."""
+_USUAL_OF: Final = 20
+"""So many Sovereigns tell what a phase usually takes."""
 _ROW_FIELDS: Final = {
     "sovereign", "fqdn", "owner", "organisation", "life", "run", "state", "word", "sentence", "since", "begun_at",
     "region", "cost", "actor",
@@ -118,6 +121,17 @@ async def rows_for(caller: Caller, summaries: Summaries, hub: Hub) -> list[Row]:
             view = (await hub.channel(summary.sovereign)).view() if len(rows) < _FOLDED_ROWS else None
             rows.append(_row_of(summary, view))
     return sorted(rows, key=lambda row: (_RANK.get(row["state"], 5), row["fqdn"]))
+
+
+async def usual_seconds(caller: Caller, summaries: Summaries, hub: Hub, *, but: str) -> dict[str, float]:
+    """What each phase took in the organisation's other, newest Sovereigns: the median, where any got through."""
+    others = [row for row in await summaries() if caller.sees(row.owner) and row.sovereign != but]
+    taken: dict[str, list[float]] = {}
+    for summary in sorted(others, key=lambda row: row.since, reverse=True)[:_USUAL_OF]:
+        for phase in (await hub.channel(summary.sovereign)).view().phases:
+            if phase.mark == "done" and phase.seconds is not None:
+                taken.setdefault(phase.name, []).append(phase.seconds)
+    return {name: median(seconds) for name, seconds in taken.items()}
 
 
 def _row_of(summary: Summary, view: View | None) -> Row:

@@ -76,7 +76,7 @@ class Sockets:
         socket = web.WebSocketResponse(heartbeat=20.0, compress=False, max_msg_size=MAX_FRAME_BYTES)
         await socket.prepare(request)
         transport = request.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return socket  # the browser is gone already
         open_socket = _Socket(self, socket, TransportViewer(transport, "ws"), caller)
         self.heartbeat.join(open_socket.viewer)

@@ -3,7 +3,6 @@
 ``event:`` is absent for facts (the browser's default), else ``live``, ``view``, ``heartbeat`` or ``closed``.
 """
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
@@ -32,7 +31,7 @@ async def stream(
     await response.prepare(request)
     await response.write(b"retry: 2000\n\n")
     transport = request.transport
-    if not isinstance(transport, asyncio.Transport):
+    if transport is None:
         return response  # the reader is gone already
     viewer = TransportViewer(transport, "sse", chunked=chunked)
     subscription = await hub.subscribe(viewer, channel, after=after, only=only, with_view=with_view)

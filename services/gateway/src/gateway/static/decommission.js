@@ -2,26 +2,39 @@
 
 import { h, show, announce } from "./dom.js";
 import { call } from "./api.js";
-import { refused } from "./common.js";
+import { refused } from "./shell.js";
+import { seal, maySeal } from "./seal.js";
 
 const STEPS = [["flux", "The watch has ended", (v) => v.released.length > 0 || ["withdrawn", "released"].includes(v.dns.state)], ["dns", "No name points there any more", (v) => ["withdrawn", "released"].includes(v.dns.state)],
   ["cloud", "The cloud is empty", (v) => v.gone.length > 0 || v.state === "decommissioned"], ["name", "The name is free", (v) => v.state === "decommissioned"]];
+
+// The signed proof lies in the fact that the cloud was seen empty; this hands it over as the file that `catalyst proof verify` reads.
+async function download(sovereign) {
+  const { events } = await call("GET", `/api/v1/sovereigns/${sovereign}/events?only=tofu.destroyed&limit=1000`);
+  const proof = events.map(({ event }) => event.data.proof).filter(Boolean).pop();
+  if (!proof) { announce("There is no proof of this one."); return; }
+  const file = URL.createObjectURL(new Blob([JSON.stringify(proof, null, 2)], { type: "application/json" }));
+  h("a", { href: file, download: `${sovereign}.proof.json` }).click();
+  URL.revokeObjectURL(file);
+}
 
 export function decommission(place, view, { sovereign, mayOperate }) {
   const going = ["decommissioning", "decommissioned"].includes(view.state);
   const key = ["decommission", view.state, view.gone, view.dns.state, view.released, view.commands, view.servers.map((s) => s.name), view.resources.length];
   show(place, key, () => {
-    if (going) return [h("h2", {}, view.sentence), h("ul", {}, STEPS.map(([, text, done]) => h("li", { class: "mark", "data-mark": done(view) ? "done" : "working" }, text))),
-      view.gone.length ? h("details", { "data-key": "gone", open: true }, h("summary", {}, `${view.gone.length} resources were seen gone`), h("ul", {}, view.gone.map((g) => h("li", { class: "mono" }, g)))) : null];
-    if (!mayOperate || !view.commands.includes("decommission")) return h("p", { class: "hint" }, "Decommission fits when the run has ended; cancel it first.");
+    if (going) return [h("h2", {}, "What goes, in this order"), h("ul", { class: "findings" }, STEPS.map(([, text, done]) => h("li", { class: "mark", "data-mark": done(view) ? "done" : "working" }, text))),
+      view.gone.length ? h("details", { "data-key": "gone", open: true }, h("summary", {}, `${view.gone.length} resources were seen gone`), h("ul", {}, view.gone.map((g) => h("li", { class: "mono" }, g))),
+        h("button", { type: "button", class: "quiet", onclick: () => download(sovereign) }, "Download the signed proof")) : null];
+    if (!mayOperate) return h("p", { class: "hint" }, "Your role does not permit a decommission: ask an operator of your organisation.");
+    if (!view.commands.includes("decommission")) return h("p", { class: "hint" }, "A decommission fits when the run has ended: cancel it first.");
     const trouble = h("div", { role: "alert" });
     const confirm = h("input", { id: "confirm", autocomplete: "off", spellcheck: "false" });
-    const token = h("input", { id: "decommission_token", type: "password", autocomplete: "off" });
-    return h("form", { onsubmit: async (event) => {
+    const token = h("input", { id: "decommission_token", type: "password", autocomplete: "off", disabled: !maySeal });
+    return h("form", { class: "field", onsubmit: async (event) => {
       event.preventDefault();
-      const body = { confirm: confirm.value };
-      if (token.value) body.credentials = { cloud_token: token.value };
+      const body = { confirm: confirm.value.trim() };
       try {
+        if (token.value) body.secrets = [await seal(token.value.trim(), "cloud-token", sovereign)];
         await call("POST", `/api/v1/sovereigns/${sovereign}/decommission`, body);
         token.value = "";
         announce("Decommission: taken.");
@@ -30,7 +43,7 @@ export function decommission(place, view, { sovereign, mayOperate }) {
     h("h2", {}, "Everything of this Sovereign will be lost"),
     h("ul", {}, [`${view.servers.length} servers, load balancer, network, firewall and every disk`, `the zone ${view.dns.zone || view.fqdn} and every name in it`, "OpenBao's state: we hold no credential and cannot export it; do that first if it is needed"].map((line) => h("li", {}, line))),
     h("label", { for: "confirm" }, `Type ${view.fqdn} to confirm`), confirm,
-    h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over"), token,
+    h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over (sealed here, sent once)"), token,
     trouble, h("div", { class: "actions" }, h("button", { type: "submit", class: "bad" }, "Decommission")));
   });
 }

@@ -21,24 +21,39 @@ export function svg(tag, attributes, ...children) {
   return element;
 }
 
+export const bare = (name) => name.split("/").pop().replace(/^bp-/, "");
+export const mark = (state, ...text) => h("span", { class: "mark", "data-mark": state }, text);
+export const table = (caption, heads, rows) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, h("table", {},
+  h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col", class: head === "Took" ? "num" : null }, head)))), h("tbody", {}, rows)));
+export const row = (...cells) => h("tr", {}, cells.map((cell) => (cell instanceof Element && cell.tagName === "TD" ? cell : h("td", {}, cell))));
+
 // Replaces the content only when it says something else, so nothing jumps and a selection survives.
 const shown = new WeakMap();
 export function show(place, key, build) {
   const text = JSON.stringify(key);
   if (shown.get(place) === text) return;
   shown.set(place, text);
-  const open = new Set([...place.querySelectorAll("details[open]")].map((d) => d.dataset.key));
-  place.replaceChildren(...[build()].flat().filter(Boolean));
-  for (const d of place.querySelectorAll("details")) if (open.has(d.dataset.key)) d.open = true;
+  const before = new Map([...place.querySelectorAll("details")].map((one) => [one.dataset.key, one.open]));
+  place.replaceChildren(...[build()].flat(9).filter(Boolean));
+  for (const one of place.querySelectorAll("details")) if (before.get(one.dataset.key)) one.open = true;
 }
 
-export function copyButton(text) {
-  const button = h("button", { type: "button", class: "quiet copy", "aria-label": `Copy ${text}` }, "Copy");
-  button.addEventListener("click", async () => {
+// Puts a text on the clipboard and says so on the button; where there is no clipboard (plain HTTP), it selects nothing.
+export async function copy(button, text) {
+  const before = button.firstChild.textContent;
+  try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
-  });
+    button.firstChild.textContent = "Copied";
+  } catch {
+    button.firstChild.textContent = "Not copied: select it by hand";
+  }
+  announce(button.firstChild.textContent);
+  setTimeout(() => { button.firstChild.textContent = before; }, 1500);
+}
+
+export function copyButton(text, what = text) {
+  const button = h("button", { type: "button", class: "quiet copy" }, "Copy", h("span", { class: "unseen" }, ` ${what}`));
+  button.addEventListener("click", () => copy(button, text));
   return button;
 }
 
@@ -53,7 +68,7 @@ export function since(at, until) {
   return at ? duration(((until ? Date.parse(until) : Date.now()) - Date.parse(at)) / 1000) : "";
 }
 
-export const clock = (at) => (at ? new Date(at).toLocaleTimeString() : "");
+export const clock = (at) => (at ? new Date(at).toLocaleTimeString("en-GB") : "");
 
 let announced = "";
 export function announce(text) {

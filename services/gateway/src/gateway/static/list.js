@@ -3,7 +3,7 @@
 import { $, data, h, show, since, announce } from "./dom.js";
 import { call } from "./api.js";
 import { Feed } from "./feed.js";
-import "./common.js";
+import "./shell.js";
 
 let rows = data("rows");
 const body = document.querySelector("#list tbody");

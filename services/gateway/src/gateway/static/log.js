@@ -1,67 +1,94 @@
 // The log: one line per fact. Lines wait until the next frame and go in together; only the newest are kept in the page.
 
-import { h, clock } from "./dom.js";
+import { $, h, clock } from "./dom.js";
 
 const KEPT = 5000;
 const BAD = /failed|refused|degraded|stalled|diverged|rejected|interrupted/;
 const GOOD = /ready|passed|applied|converged|delegated|handed-over|enrolled|bootstrapped/;
+const SOURCES = ["sovereign", "dns", "tofu", "node", "flux", "hr", "probe"];
 
-export function words(event) {
-  const data = event.data;
-  const trouble = data.trouble ? `${data.trouble.attempted}, on ${data.trouble.on}: ${data.trouble.message || data.trouble.code}. ${data.trouble.next_step}` : "";
-  const parts = [data.component && `${data.component} ${data.version || ""}`, data.address && `${data.address} ${data.state} ${data.done ?? ""}/${data.total ?? ""}`,
-    data.server && data.stage && `${data.server} ${data.stage} ${data.state}`, data.kind && data.name && `${data.kind}/${data.name} ${data.state}`,
-    data.blocked_by && `waits for ${data.blocked_by}`, data.reason, data.message, data.zone, trouble,
+export function words(data) {
+  const { trouble } = data;
+  return [
+    data.component && `${data.component} ${data.version || ""}`.trim(), data.address && `${data.address} ${data.state} ${data.done ?? ""}/${data.total ?? ""}`,
+    data.server && data.stage && `${data.server} ${data.stage} ${data.state}`, data.kind && data.name && `${data.kind} ${data.name} ${data.state ?? ""}`,
+    data.blocked_by && `waits for ${data.blocked_by}`, data.reason, data.message, data.zone,
     data.add !== undefined && `${data.add} to add, ${data.change} to change, ${data.destroy} to destroy`,
-    data.urls && data.urls.map((u) => u.url).join(" "), data.log && data.log.length && data.log.slice(-3).join(" | ")];
-  return parts.filter(Boolean).join(" · ");
+    data.urls && data.urls.map((one) => one.url).join(" "), data.log?.length && data.log.slice(-3).join(" | "),
+    trouble && `${trouble.attempted}, on ${trouble.on}: ${trouble.message || trouble.code}. ${trouble.next_step}`,
+  ].filter(Boolean).join(" · ");
 }
 
 export class Log {
   constructor() {
     this.lines = h("div", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Facts" });
-    this.filter = h("input", { type: "search", id: "log-search", placeholder: "Filter: dns, hr.ready, openbao", oninput: () => this.refilter() });
-    this.held = h("span", { class: "hint" });
+    this.text = h("input", { type: "search", id: "log-search", placeholder: "Search the log ( / )", oninput: () => this.refilter() });
+    this.source = h("select", { id: "log-source", onchange: () => this.refilter() }, h("option", { value: "" }, "every source"), SOURCES.map((name) => h("option", {}, name)));
+    this.level = h("select", { id: "log-level", onchange: () => this.refilter() }, h("option", { value: "" }, "everything"), h("option", { value: "bad" }, "trouble only"));
+    this.pause = h("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => this.hold(this.pause.getAttribute("aria-pressed") !== "true") }, "Pause");
+    this.held = h("span", { class: "hint", role: "status" });
     this.waiting = [];
     this.known = new Set();
-    this.wanted = "";
+    this.paused = false;
+    this.lines.addEventListener("scroll", () => { if (!this.paused && !this.atEnd()) this.hold(true); else if (this.paused && this.byScroll && this.atEnd()) this.hold(false); });
   }
+
+  atEnd() { return this.lines.scrollTop + this.lines.clientHeight >= this.lines.scrollHeight - 30; }
+
+  hold(paused) {
+    this.byScroll = paused && !this.atEnd();
+    this.paused = paused;
+    this.pause.setAttribute("aria-pressed", String(paused));
+    this.pause.textContent = paused ? "Follow" : "Pause";
+    if (!paused) { this.flush(); this.lines.scrollTop = this.lines.scrollHeight; }
+    this.tell();
+  }
+
+  tell() { this.held.textContent = this.paused ? `Paused; ${this.waiting.length} newer.` : ""; }
 
   element() {
-    requestAnimationFrame(() => { this.lines.scrollTop = this.lines.scrollHeight; });
-    return [h("div", { class: "bar" }, h("label", { for: "log-search" }, "Filter"), this.filter, this.held), this.lines];
+    requestAnimationFrame(() => { ($(location.hash.slice(1)) || this.lines.lastElementChild)?.scrollIntoView({ block: "nearest" }); });
+    return [h("div", { class: "bar filters" }, h("label", { for: "log-search", class: "unseen" }, "Search the log"), this.text, h("label", { for: "log-source", class: "unseen" }, "Source"), this.source,
+      h("label", { for: "log-level", class: "unseen" }, "Level"), this.level, this.pause, this.held), this.lines];
   }
 
-  clear() { this.lines.replaceChildren(); this.known.clear(); }
+  clear() { this.lines.replaceChildren(); this.known.clear(); this.waiting = []; }
 
+  // A fact that came before (a resumed connection may repeat one) is no second line.
   add(message) {
     if (this.known.has(message.id)) return;
     this.known.add(message.id);
     this.waiting.push(message);
-    if (this.waiting.length === 1) setTimeout(() => this.flush(), 50);
+    if (this.paused) this.tell();
+    else this.timer ||= setTimeout(() => this.flush(), 50);
   }
 
   line({ id, event }) {
     const fact = event.type.replace(/\.v\d+$/, "");
     const sequence = id.split("-").pop();
-    const line = h("p", { id: `f${sequence}`, class: BAD.test(fact) ? "bad" : GOOD.test(fact) ? "good" : null, title: event.time },
-      h("a", { href: `#f${sequence}`, "aria-label": `Link to fact ${sequence}` }, "#"), ` ${clock(event.time)} ${fact.padEnd(24)} ${words(event)}`);
-    line.hidden = this.wanted !== "" && !line.textContent.toLowerCase().includes(this.wanted);
+    const level = BAD.test(fact) ? "bad" : GOOD.test(fact) ? "good" : "";
+    const line = h("p", { id: `f${sequence}`, class: level || null, "data-source": fact.split(".")[0] },
+      h("a", { href: `#f${sequence}`, title: event.time }, clock(event.time), h("span", { class: "unseen" }, `, link to fact ${sequence}`)), h("b", {}, fact), h("span", {}, words(event.data)));
+    line.hidden = !this.fits(line);
     return line;
   }
 
+  fits(line) {
+    const wanted = this.text.value.trim().toLowerCase();
+    return (!this.source.value || line.dataset.source === this.source.value) && (!this.level.value || line.className === this.level.value)
+      && (!wanted || line.textContent.toLowerCase().includes(wanted));
+  }
+
   flush() {
-    const atEnd = this.lines.scrollTop + this.lines.clientHeight >= this.lines.scrollHeight - 30;
+    this.timer = 0;
     const some = this.waiting.splice(0, 400);
     this.lines.append(...some.map((message) => this.line(message)));
     while (this.lines.childElementCount > KEPT) this.lines.firstElementChild.remove();
-    if (atEnd) this.lines.scrollTop = this.lines.scrollHeight;
-    this.held.textContent = atEnd ? "" : "Paused: scroll down to follow.";
-    if (this.waiting.length) setTimeout(() => this.flush(), 16);
+    this.lines.scrollTop = this.lines.scrollHeight;
+    if (this.waiting.length) this.timer = setTimeout(() => this.flush(), 16);
   }
 
   refilter() {
-    this.wanted = this.filter.value.trim().toLowerCase();
-    for (const line of this.lines.children) line.hidden = this.wanted !== "" && !line.textContent.toLowerCase().includes(this.wanted);
+    for (const line of this.lines.children) line.hidden = !this.fits(line);
   }
 }

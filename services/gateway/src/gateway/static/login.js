@@ -1,6 +1,6 @@
 import { $ } from "./dom.js";
 import { call } from "./api.js";
-import { refused } from "./common.js";
+import { refused } from "./shell.js";
 
 $("login").addEventListener("submit", async (event) => {
   event.preventDefault();

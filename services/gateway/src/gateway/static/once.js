@@ -2,7 +2,7 @@
 
 import { $ } from "./dom.js";
 import { call } from "./api.js";
-import { refused } from "./common.js";
+import { refused } from "./shell.js";
 
 const given = new URLSearchParams(location.hash.slice(1));
 history.replaceState(null, "", location.pathname);

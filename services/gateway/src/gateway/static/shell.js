@@ -1,6 +1,6 @@
 // What every page has: keys, log out, and how a refusal is shown.
 
-import { $, h } from "./dom.js";
+import { $, h, copy } from "./dom.js";
 import { call } from "./api.js";
 
 const WHOSE = { user: "Your move", cloud: "The cloud's", us: "Ours" };
@@ -29,6 +29,10 @@ function moveRow(step) {
   if (next) (next.querySelector("a, button") || next).focus();
 }
 
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  button.addEventListener("click", () => copy(button, $(button.dataset.copy).textContent));
+}
+
 let before = "";
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
@@ -37,7 +41,7 @@ document.addEventListener("keydown", (event) => {
     const search = document.querySelector("input[type=search]");
     if (search) { event.preventDefault(); search.focus(); }
   } else if (key === "s" && before === "g") location.assign("/sovereigns");
-  else if (key === "n") location.assign("/sovereigns/new");
+  else if (key === "n" && document.querySelector('nav a[href="/sovereigns/new"]')) location.assign("/sovereigns/new");
   else if (key === "j") moveRow(1);
   else if (key === "k") moveRow(-1);
   else if (key === "?") $("help").showModal();

@@ -1,0 +1,90 @@
+// Step 6: the name. Its availability is asked while it is typed; a registrar's token is tried, read only.
+
+import { $, h } from "./dom.js";
+import { call } from "./api.js";
+import { seal, sovereignId, DRAFT, maySeal } from "./seal.js";
+
+export class Domain {
+  constructor(catalogue, changed) {
+    $("pool_domain").append(...catalogue.pool_domains.map((name) => h("option", { value: name }, `.${name}`)));
+    this.changed = changed;
+    this.asked = "";
+    for (const id of ["subdomain", "pool_domain", "own_fqdn"]) $(id).addEventListener("input", () => this.compose());
+    for (const radio of this.modes) radio.addEventListener("change", () => this.compose());
+    $("registrar_check").addEventListener("click", () => this.tryRegistrar());
+  }
+
+  get modes() { return document.querySelectorAll("input[name='domain.mode']"); }
+  get mode() { return [...this.modes].find((radio) => radio.checked).value; }
+  get fqdn() { return $("domain.fqdn").value; }
+
+  // From the two visible fields to the one that is sent.
+  compose() {
+    const pool = this.mode === "pool";
+    const name = $("subdomain").value.trim();
+    $("domain.fqdn").value = (pool ? (name ? `${name}.${$("pool_domain").value}` : "") : $("own_fqdn").value.trim()).toLowerCase();
+    this.turn();
+    this.changed();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(), 350);
+  }
+
+  // And back, after a draft was loaded.
+  spread() {
+    const pool = [...$("pool_domain").options].map((option) => option.value).find((name) => this.fqdn.endsWith(`.${name}`));
+    if (this.mode === "pool" && pool) {
+      $("subdomain").value = this.fqdn.slice(0, -pool.length - 1);
+      $("pool_domain").value = pool;
+    } else if (this.mode !== "pool") $("own_fqdn").value = this.fqdn;
+    this.turn();
+    this.ask();
+  }
+
+  turn() {
+    $("pool").hidden = this.mode !== "pool";
+    $("own").hidden = this.mode === "pool";
+    $("registrar").hidden = this.mode !== "byo-api";
+    $("manual").hidden = this.mode !== "byo-manual";
+    $("domain.registrar").disabled = this.mode !== "byo-api";
+  }
+
+  async ask() {
+    const asked = `${this.mode} ${this.fqdn}`;
+    if (asked === this.asked) return;
+    this.asked = asked;
+    const say = (mark, text) => {
+      if (asked !== this.asked) return;
+      $("availability").dataset.mark = mark;
+      $("availability").textContent = text;
+    };
+    if (!this.fqdn.includes(".")) { say("waiting", ""); return; }
+    say("working", `Asking whether ${this.fqdn} is free.`);
+    try {
+      const reply = await call("GET", `/api/v1/names/${encodeURIComponent(this.fqdn)}?mode=${this.mode}`);
+      if (reply.verdict === "free") say("done", `${reply.fqdn} is free.`);
+      else say("failed", `${reply.fqdn} is ${reply.verdict}. ${reply.reason}`);
+    } catch (error) {
+      if (!error.problem) throw error;
+      say("failed", `${error.problem.detail} ${error.problem.next_step}`);
+    }
+  }
+
+  async tryRegistrar() {
+    const place = $("registrar_said");
+    const say = (mark, text) => { place.dataset.mark = mark; place.textContent = text; };
+    const registrar = $("domain.registrar").value;
+    const token = $("registrar_token").value.trim();
+    if (!maySeal) { say("failed", "Not over plain HTTP: nothing can be sealed here."); return; }
+    if (!registrar || !token || !this.fqdn) { say("failed", "Give domain, registrar and token first."); return; }
+    say("working", "Asking the registrar; nothing is changed there.");
+    try {
+      const secret = await seal(token, "registrar-token", this.fqdn ? sovereignId(this.fqdn) : DRAFT);
+      const reply = await call("POST", `/api/v1/registrars/${registrar}/validate`, { domain: this.fqdn, secret });
+      if (!reply.valid || reply.trouble) say("failed", `${reply.trouble?.message || "The registrar does not accept it."} ${reply.trouble?.next_step || ""}`);
+      else say("done", `The token opens ${reply.domain || this.fqdn}. ${reply.note || ""}`);
+    } catch (error) {
+      if (!error.problem) throw error;
+      say("failed", `${error.problem.detail} ${error.problem.next_step}`);
+    }
+  }
+}

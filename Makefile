@@ -48,8 +48,9 @@ check: setup-test  ## Format, lint, types, imports, generated files
 	$(BIN)/python -m contracts compatible
 
 .PHONY: generate
-generate: setup  ## Write what derives from the catalogue: flow.md, schemas, AsyncAPI, OpenAPI
+generate: setup  ## Write what derives from the sources: flow.md, errors.md, settings.md, schemas, AsyncAPI, OpenAPI
 	@$(BIN)/python -m contracts
+	@$(BIN)/python -m catalyst.settings_page
 
 .PHONY: release-schemas
 release-schemas: setup  ## At a release: record the events' schemas as released; the guard holds later changes to them

@@ -8,7 +8,22 @@ from openapi_spec_validator import validate
 
 from bus import Answer, answer
 from bus.seal import SealKeys
-from contracts.catalogue import CATALOGUE, FLUX, KEYS, NAME, NODE_ENROL, NODE_STAGE, QUESTIONS, SUBMIT, TOFU, TOKEN
+from contracts.catalogue import (
+    CATALOGUE,
+    DNS,
+    FLUX,
+    KEYS,
+    NAME,
+    NODE_ENROL,
+    NODE_STAGE,
+    PREFLIGHT,
+    PRICES,
+    QUESTIONS,
+    REGISTRAR,
+    SUBMIT,
+    TOFU,
+    TOKEN,
+)
 from contracts.errors import FieldError, trouble
 from contracts.event import Model
 from contracts.questions import (
@@ -21,6 +36,11 @@ from contracts.questions import (
     NodeEnrol,
     NodeStage,
     Nothing,
+    Preflight,
+    PreflightReply,
+    PricesReply,
+    Registrar,
+    RegistrarReply,
     Submit,
     Token,
     TokenReply,
@@ -40,7 +60,7 @@ class Services:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Model, Asker | None]] = []
-        self.keys = {service: SealKeys.generate(service) for service in (TOFU, FLUX)}
+        self.keys = {service: SealKeys.generate(service) for service in (TOFU, FLUX, DNS)}
         self.verdict = TokenReply(valid=True, can_write=True)
         self.refusal: Answer | None = None
 
@@ -49,6 +69,21 @@ class Services:
 
     async def flux_keys(self, _request: Nothing, _asker: Asker | None) -> KeysReply:
         return KeysReply(service=FLUX, keys=self.keys[FLUX].public())
+
+    async def dns_keys(self, _request: Nothing, _asker: Asker | None) -> KeysReply:
+        return KeysReply(service=DNS, keys=self.keys[DNS].public())
+
+    async def preflight(self, request: Preflight, asker: Asker | None) -> PreflightReply:
+        self.asked.append((request, asker))
+        return PreflightReply(findings=())
+
+    async def prices(self, request: Token, asker: Asker | None) -> PricesReply:
+        self.asked.append((request, asker))
+        return PricesReply(prices=())
+
+    async def registrar(self, request: Registrar, asker: Asker | None) -> RegistrarReply:
+        self.asked.append((request, asker))
+        return RegistrarReply(registrar=request.registrar, domain=request.domain, valid=True)
 
     async def judge(self, request: Token, asker: Asker | None) -> TokenReply:
         self.asked.append((request, asker))
@@ -81,7 +116,11 @@ async def services(stand_in: StandIn) -> Services:
     await stand_in(
         answer(KEYS[TOFU], found.tofu_keys),
         answer(KEYS[FLUX], found.flux_keys),
+        answer(KEYS[DNS], found.dns_keys),
         answer(TOKEN, found.judge),
+        answer(PREFLIGHT, found.preflight),
+        answer(PRICES, found.prices),
+        answer(REGISTRAR, found.registrar),
         answer(SUBMIT, found.submit),
         answer(NODE_STAGE, found.stage),
         answer(NODE_ENROL, found.enrol),
@@ -113,6 +152,29 @@ async def test_a_token_in_clear_is_sealed_at_the_edge_for_this_sovereign_and_goe
     sealed = services.last(Token).secret
     assert services.keys[TOFU].open(sealed, bound_to=story.ID, purpose="cloud-token").decode() == CLOUD_TOKEN
     assert submitted.body["secrets"] == [sealed.model_dump(mode="json")]
+
+
+async def test_secrets_that_are_only_tried_are_sealed_to_whoever_tries_them(
+    edge_of: EdgeOf, services: Services
+) -> None:
+    edge = await edge_of()
+    cloud = {"credentials": {"cloud_token": CLOUD_TOKEN}}
+    assert (await edge.post("/api/v1/preflight", request_body(token=None) | cloud)).status == 200
+    (sealed,) = services.last(Preflight).secrets
+    assert services.keys[TOFU].open(sealed, bound_to=story.ID) == CLOUD_TOKEN.encode()
+    assert sealed.bound_to == story.ID
+
+    assert (await edge.post("/api/v1/prices", cloud)).status == 200
+    assert services.last(Token).secret.bound_to == "draft"
+    assert (await edge.post("/api/v1/prices", cloud | {"fqdn": story.FQDN})).status == 200
+    assert services.last(Token).secret.bound_to == story.ID
+
+    tried = {"domain": "example.org", "credentials": {"registrar_token": "id:key"}}
+    assert (await edge.post("/api/v1/registrars/ovh/validate", tried)).status == 200
+    asked = services.last(Registrar)
+    assert (asked.registrar, asked.domain) == ("ovh", "example.org")
+    assert services.keys[DNS].open(asked.secret, bound_to="draft") == b"id:key"
+    assert (await edge.post("/api/v1/registrars/gandi/validate", tried)).status == 422
 
 
 async def test_a_read_only_token_is_refused_at_the_door_and_nothing_is_asked_for(
@@ -217,7 +279,7 @@ async def node(edge: Edge, method: str, path: str, body: bytes, token: str | Non
 
 async def test_a_boot_stage_is_passed_on_with_the_tokens_hash_only(edge_of: EdgeOf, services: Services) -> None:
     edge = await edge_of()
-    response = await node(edge, "POST", STAGES, json.dumps(STAGE | {"log": ["x" * 5000] * 80}).encode())
+    response = await node(edge, "POST", STAGES, json.dumps(STAGE | {"log": ["x" * 2100] * 60}).encode())
     assert response.status == 200
     report = services.last(NodeStage)
     assert report.token_sha256 == hashlib.sha256(b"node").hexdigest()

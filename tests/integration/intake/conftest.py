@@ -8,7 +8,6 @@ from typing import TypeVar
 import pytest
 
 from bus import Answer, Bus, run_service
-from bus.server import NatsServer
 from contracts.questions import Asker
 from intake.app import intake
 from intake.settings import Settings
@@ -27,11 +26,12 @@ async def until(condition: Callable[[], Awaitable[T | None]], seconds: float = 6
         return found
 
 
-@pytest.fixture
-async def running_intake(nats_server: NatsServer, bus_of: BusOf) -> AsyncIterator[Bus]:
-    """Its bus, once it answers."""
-    bus = await bus_of("intake")
-    settings = Settings(**bus.settings.model_dump(exclude={"uvloop"}), door_owner="omantel")
+@contextlib.asynccontextmanager
+async def running(bus: Bus, **changes: object) -> AsyncIterator[Bus]:
+    """Intake with some settings changed, once it answers."""
+    settings = Settings.model_validate(
+        bus.settings.model_dump(exclude={"uvloop"}) | {"door_owner": "omantel"} | changes
+    )
 
     async def answers() -> bool:
         with contextlib.suppress(Answer):
@@ -43,3 +43,10 @@ async def running_intake(nats_server: NatsServer, bus_of: BusOf) -> AsyncIterato
         await until(answers)
         yield bus
         bus.stopping.set()
+
+
+@pytest.fixture
+async def running_intake(bus_of: BusOf) -> AsyncIterator[Bus]:
+    """Its bus."""
+    async with running(await bus_of("intake")) as bus:
+        yield bus

@@ -8,15 +8,17 @@ import pytest
 
 from bus import Answer, Bus
 from contracts.catalogue import CANCEL, DECOMMISSION, RETRY, SUBMIT
+from contracts.dns import DnsRefused, DnsReleased
 from contracts.errors import trouble
 from contracts.event import About
+from contracts.history import History
 from contracts.questions import Command, Decommission, Retry, Submit
 from contracts.request import SealedSecret
-from contracts.sovereign import SovereignRequested
+from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from contracts.summary import Summary
 from contracts.tofu import TofuFailed
 from tests.conftest import BusOf
-from tests.integration.intake.conftest import OPERATOR, RIVAL, until
+from tests.integration.intake.conftest import OPERATOR, RIVAL, running, until
 from tests.requests import request_body, sealed_token
 
 
@@ -94,6 +96,29 @@ async def test_a_decommission_that_failed_for_want_of_the_token_is_asked_again_w
     token = SealedSecret.model_validate(sealed_token("demo.omani.works"))
     again = await gateway.ask(DECOMMISSION, command.model_copy(update={"secrets": (token,)}), asker=OPERATOR)
     assert again.event_id != asked.event_id
+
+
+async def test_a_life_that_ended_empty_is_given_up_by_its_timer_and_the_name_is_free_again(bus_of: BusOf) -> None:
+    gateway, dns = await bus_of("gateway"), await bus_of("dns-pdm")
+    about = About(sovereign="demo_omani_works", owner="omantel", life=1, run=1)
+    async with running(await bus_of("intake"), empty_life_days=1 / 86_400) as bus:
+        asked = await gateway.ask(SUBMIT, Submit(body=request_body()), asker=OPERATOR)
+        why = trouble("fqdn-reserved", attempted="reserve the name", on="demo.omani.works")
+        await dns.journal.append([DnsRefused(trouble=why)], about, cause=asked.event_id, after=History(about.sovereign))
+
+        async def given_up() -> bool:
+            return (await bus.journal.fold(about.sovereign)).last(SovereignDecommissionRequested) is not None
+
+        await until(given_up)
+        released = DnsReleased(zone="demo.omani.works.")
+        await dns.journal.append([released], about, cause=asked.event_id, after=await dns.journal.fold(about.sovereign))
+
+        async def free() -> bool:
+            return not (await bus.journal.fold(about.sovereign)).alive
+
+        await until(free)
+        again = await gateway.ask(SUBMIT, Submit(body=request_body()), asker=RIVAL)
+        assert (again.life, again.run) == (2, 2)
 
 
 async def test_the_read_model_follows_the_stream(running_intake: Bus, bus_of: BusOf) -> None:

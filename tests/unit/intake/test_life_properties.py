@@ -76,6 +76,7 @@ MILESTONES: tuple[Fact, ...] = (
     TofuDestroyed(),
     STALLED,
     SovereignCancelRequested(),
+    SovereignCancelRequested(reason="the deadline of the request passed", deadline=True),
     SovereignDecommissionRequested(),
 )
 """What intake hears, and the commands that it takes; what follows from them it says itself."""

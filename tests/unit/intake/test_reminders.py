@@ -19,7 +19,7 @@ from contracts.sovereign import (
     SovereignReminded,
     SovereignRequested,
 )
-from contracts.tofu import TofuFailed, TofuStarted, TofuWaiting
+from contracts.tofu import TofuFailed, TofuInterrupted, TofuStarted, TofuWaiting
 from intake import milestones
 from intake.reminders import approval_reminder, stalled_window
 from intake.settings import Settings
@@ -148,3 +148,25 @@ async def test_a_life_with_something_in_the_cloud_is_never_given_up() -> None:
         9, said(SovereignRequested(**REQUESTED.model_dump()), ABOUT.model_copy(update={"run": 2}))
     )
     assert list(await milestones.empty_life_expiry(fired(0), retried)) == []
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before any work", "while the runner works"])
+async def test_a_deadline_stops_the_run_as_a_cancel_does_and_ends_it_as_failed(begun: bool) -> None:
+    now = history((0, REQUESTED), *([(1, STARTED)] if begun else []))
+    (asked,) = await milestones.run_deadline(fired(30), now)
+    assert isinstance(asked, SovereignCancelRequested)
+    now = now.with_appended(now.upto + 1, said(asked))
+    if begun:
+        assert list(await milestones.advance(said(asked), now, settings=SETTINGS)) == []
+        stopped = TofuInterrupted(why="cancelled", resources=3, fencing_token=1)
+        now = now.with_appended(now.upto + 1, said(stopped))
+    failed, *_ = await milestones.advance(said(asked), now, settings=SETTINGS)
+    assert isinstance(failed, SovereignFailed)
+    assert (failed.trouble.code, failed.trouble.owner, failed.cloud_touched) == ("run-deadline", "user", begun)
+
+
+async def test_a_deadline_of_a_run_that_is_over_or_overtaken_does_nothing() -> None:
+    ended = history((0, REQUESTED), (1, SovereignFailed(cause=REQUESTED.request_id, trouble=WHY)))
+    assert list(await milestones.run_deadline(fired(30), ended)) == []
+    earlier = ABOUT.model_copy(update={"run": 0})
+    assert list(await milestones.run_deadline(fired(30, earlier), history((0, REQUESTED)))) == []

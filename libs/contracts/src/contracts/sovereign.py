@@ -36,10 +36,13 @@ class SovereignRequested(Fact):
 
 
 class SovereignCancelRequested(Fact):
-    """An operator wants the run to stop; what exists is kept for a retry."""
+    """An operator, or the deadline of the request, wants the run to stop; what exists is kept for a retry."""
 
     fact: ClassVar[str] = "sovereign.cancel-requested"
     reason: Reason = ""
+    deadline: bool = Field(
+        default=False, description="True when the request's own deadline passed: the run has failed."
+    )
 
 
 class SovereignApproved(Fact):

@@ -93,7 +93,7 @@ def next_facts(history: History) -> list[Fact]:
         case "decommissioning":
             return _decommissioned(history)
         case "cancelling":
-            return _cancelled(history)
+            return _stopped(history)
         case "running":
             return _failed(history) or _ready(history)
         case "ready":
@@ -110,18 +110,29 @@ def _decommissioned(history: History) -> list[Fact]:
     return [SovereignDecommissioned(cause=released.event.id)] if released else []
 
 
-def _cancelled(history: History) -> list[Fact]:
-    """Only after every service that had begun said that it stopped."""
+def _stopped(history: History) -> list[Fact]:
+    """Only after every service that had begun said that it stopped: cancelled, or failed by the request's deadline."""
     run = history.run
     asked = history.last(SovereignCancelRequested, run=run)
     if asked is None:
         return []
     begun = history.last(TofuStarted, run=run)
-    if begun is None:
-        return [SovereignCancelled(cause=asked.event.id)]
-    ends = (TofuInterrupted, TofuApplied, TofuFailed, TofuDestroyed)
-    ended = [end for fact in ends if (end := history.last(fact, run=run)) and end.sequence > begun.sequence]
-    return [SovereignCancelled(cause=ended[0].event.id)] if ended else []
+    cause = asked
+    if begun is not None:
+        ends = (TofuInterrupted, TofuApplied, TofuFailed, TofuDestroyed)
+        ended = [end for fact in ends if (end := history.last(fact, run=run)) and end.sequence > begun.sequence]
+        if not ended:
+            return []
+        cause = ended[0]
+    if asked.event.data.deadline:
+        why = _too_late(history)
+        return [SovereignFailed(cause=cause.event.id, trouble=why, cloud_touched=touched(history))]
+    return [SovereignCancelled(cause=cause.event.id)]
+
+
+def _too_late(history: History) -> Trouble:
+    fqdn = fqdn_of(history.sovereign)
+    return trouble("run-deadline", attempted="bring the Sovereign up before the deadline", on=fqdn)
 
 
 def _failed(history: History) -> list[Fact]:
@@ -154,10 +165,7 @@ def _failure(history: History) -> tuple[Event[Any], Trouble] | None:
         return broken.event, broken.event.data.trouble
     stopped = history.later(TofuInterrupted, TofuStarted, run=run)
     if stopped is not None and stopped.event.data.why == "deadline":
-        why = trouble(
-            "run-deadline", attempted="bring the Sovereign up before the deadline", on=fqdn_of(history.sovereign)
-        )
-        return stopped.event, why
+        return stopped.event, _too_late(history)
     return None
 
 

@@ -54,10 +54,10 @@ async def enrol_deadline(fired: Fired, history: History) -> Effects:
 
 
 async def run_deadline(fired: Fired, history: History) -> Effects:
-    """The request's own deadline: stop gracefully, as a cancel with its reason."""
+    """The request's own deadline: stop gracefully, as at a cancel; the run ends as failed, with this as its cause."""
     if not _matters(fired, history) or standing(history).stage != "running":
         return []
-    return [SovereignCancelRequested(reason="the deadline of the request passed")]
+    return [SovereignCancelRequested(reason="the deadline of the request passed", deadline=True)]
 
 
 async def empty_life_expiry(fired: Fired, history: History) -> Effects:

@@ -116,6 +116,8 @@ async def test_a_refusal_by_permissions_ends_the_wait_at_once_and_names_user_and
             with pytest.raises(Denied) as refused:
                 await gateway.connection.request(subject, timeout_s=600)
             assert (refused.value.user, refused.value.subject) == ("gateway", subject)
+        with pytest.raises(Denied, match=r"gateway.*KV_sealed"):
+            await gateway.kv("sealed").values("tofu-runner.>")
 
 
 async def test_what_looks_like_a_secret_or_is_too_large_is_not_published(bus_of: BusOf) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bus import Fired, Wake
 from contracts import About, Fact, History, event_of
-from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, RUN_DEADLINE, STALLED_WINDOW
+from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, RUN_DEADLINE, SECRETS_EXPIRY, STALLED_WINDOW
 from contracts.dns import DnsAwaitingDelegation, DnsRefused
 from contracts.errors import trouble
 from contracts.sovereign import (
@@ -129,8 +129,8 @@ async def test_milestones_set_the_timers_that_they_start() -> None:
 )
 async def test_a_life_that_ends_empty_is_given_up_by_its_timer(end: tuple[Fact, ...]) -> None:
     before = history((0, REQUESTED), *((1, fact) for fact in end))
-    fact, wake = await milestones.advance(said(end[-1]), before, settings=SETTINGS)
-    assert wake == Wake(EMPTY_LIFE_EXPIRY, timedelta(days=7))
+    fact, *wakes = await milestones.advance(said(end[-1]), before, settings=SETTINGS)
+    assert wakes == [Wake(EMPTY_LIFE_EXPIRY, timedelta(days=7)), Wake(SECRETS_EXPIRY, timedelta(days=14))]
     assert isinstance(fact, Fact)
     ended = before.with_appended(before.upto + 1, said(fact))
     (given_up,) = await milestones.empty_life_expiry(fired(0), ended)
@@ -140,7 +140,8 @@ async def test_a_life_that_ends_empty_is_given_up_by_its_timer(end: tuple[Fact, 
 async def test_a_life_with_something_in_the_cloud_is_never_given_up() -> None:
     made = history((0, REQUESTED), (1, STARTED), (2, TofuFailed(trouble=WHY, resources=3)))
     effects = list(await milestones.advance(said(TofuFailed(trouble=WHY, resources=3)), made, settings=SETTINGS))
-    assert [type(effect) for effect in effects] == [SovereignFailed]
+    assert [type(effect) for effect in effects] == [SovereignFailed, Wake]
+    assert effects[1] == Wake(SECRETS_EXPIRY, timedelta(days=14))
     ended = made.with_appended(made.upto + 1, said(SovereignFailed(cause=REQUESTED.request_id, trouble=WHY)))
     assert list(await milestones.empty_life_expiry(fired(0), ended)) == []
     again = history((0, REQUESTED), (1, SovereignFailed(cause=REQUESTED.request_id, trouble=WHY)))

@@ -6,6 +6,7 @@ all of them in order. Source: ADR-31 (direct get, batched and multi-last request
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,29 +77,25 @@ async def at(connection: Connection, stream: str, sequence: int) -> Stored | Non
 
 
 async def _request(connection: Connection, stream: str, body: dict[str, Any]) -> Page:
-    inbox = connection.client.new_inbox()
-    subscription = await connection.client.subscribe(inbox)
     messages: list[Stored] = []
+    subject, payload = f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode()
     try:
-        await connection.client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply=inbox)
-        while True:
-            try:
-                reply = await subscription.next_msg(timeout=_WAIT_S)
-            except TimeoutError:
-                raise TryAgain(f"stream {stream} did not answer a read within {_WAIT_S:g} s") from None
-            status = _status(reply)
-            if status is None:
-                messages.append(_stored(reply))
-                if _ends_single_reply(reply):
-                    return Page(tuple(messages), messages[-1].sequence, 0)
-                continue
-            headers = reply.headers or {}
-            if status in {"204", "404"}:
-                reached = headers.get("Nats-UpTo-Sequence") or headers.get("Nats-Last-Sequence") or "0"
-                return Page(tuple(messages), int(reached), int(headers.get("Nats-Num-Pending", "0")))
-            raise TryAgain(f"stream {stream} refused a read: {status} {headers.get('Description', '')}")
-    finally:
-        await subscription.unsubscribe()
+        async with aclosing(connection.replies.answers(subject, payload, silence_s=_WAIT_S)) as replies:
+            async for reply in replies:
+                status = _status(reply)
+                if status is None:
+                    messages.append(_stored(reply))
+                    if _ends_single_reply(reply):
+                        return Page(tuple(messages), messages[-1].sequence, 0)
+                    continue
+                headers = reply.headers or {}
+                if status in {"204", "404"}:
+                    reached = headers.get("Nats-UpTo-Sequence") or headers.get("Nats-Last-Sequence") or "0"
+                    return Page(tuple(messages), int(reached), int(headers.get("Nats-Num-Pending", "0")))
+                raise TryAgain(f"stream {stream} refused a read: {status} {headers.get('Description', '')}")
+    except TimeoutError:
+        raise TryAgain(f"stream {stream} did not answer a read within {_WAIT_S:g} s") from None
+    raise AssertionError("unreachable: answers end by a return or an exception")
 
 
 def _ends_single_reply(reply: Msg) -> bool:

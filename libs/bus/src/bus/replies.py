@@ -8,6 +8,8 @@ is read here and nowhere else.
 import asyncio
 import itertools
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import nats.errors
 from nats.aio.client import Client
@@ -33,7 +35,7 @@ class Replies:
         self._user = user
         self._prefix = ""
         self._numbers = itertools.count()
-        self._waiting: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
+        self._waiting: dict[str, tuple[str, asyncio.Queue[Msg | Denied]]] = {}
 
     async def open(self) -> None:
         """Listen for answers; once, as soon as the client is connected (it subscribes again after a reconnect)."""
@@ -42,26 +44,37 @@ class Replies:
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float, headers: dict[str, str] | None) -> Msg:
         """The answer. Raises Denied, TimeoutError, and the client's NoRespondersError."""
-        inbox = f"{self._prefix}.{next(self._numbers)}"
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[inbox] = (subject, answer)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._client.publish(subject, payload, reply=inbox, headers=headers)
-                reply = await answer
-        finally:
-            del self._waiting[inbox]
+        async with aclosing(self.answers(subject, payload, silence_s=timeout_s, headers=headers)) as answers:
+            reply = await anext(answers)
         if not reply.data and (reply.headers or {}).get("Status") == _NO_RESPONDERS:
             raise nats.errors.NoRespondersError
         return reply
 
+    async def answers(
+        self, subject: str, payload: bytes, *, silence_s: float, headers: dict[str, str] | None = None
+    ) -> AsyncGenerator[Msg, None]:
+        """Every answer, until the caller closes this. Raises Denied, and TimeoutError after so long a silence."""
+        inbox = f"{self._prefix}.{next(self._numbers)}"
+        answers: asyncio.Queue[Msg | Denied] = asyncio.Queue()
+        self._waiting[inbox] = (subject, answers)
+        try:
+            await self._client.publish(subject, payload, reply=inbox, headers=headers)
+            while True:
+                async with asyncio.timeout(silence_s):
+                    answer = await answers.get()
+                if isinstance(answer, Denied):
+                    raise answer
+                yield answer
+        finally:
+            del self._waiting[inbox]
+
     def deny(self, subject: str) -> None:
         """The server refused us this subject: whoever waits for an answer to it need not wait longer."""
-        for asked, answer in self._waiting.values():
-            if asked.lower() == subject and not answer.done():
-                answer.set_exception(Denied(self._user, asked))
+        for asked, answers in self._waiting.values():
+            if asked.lower() == subject:
+                answers.put_nowait(Denied(self._user, asked))
 
     async def _arrived(self, message: Msg) -> None:
-        _, answer = self._waiting.get(message.subject, (None, None))
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        _, answers = self._waiting.get(message.subject, (None, None))
+        if answers is not None:
+            answers.put_nowait(message)

@@ -16,6 +16,9 @@ from contracts.proof import SignedProof, SigningKey
 from contracts.questions import PublicKey
 from contracts.request import SealedSecret, SecretRef
 
+_MARKER_S = 60
+"""A deletion of what may never have been there leaves nothing behind for longer."""
+
 
 def reference(secret: SealedSecret) -> SecretRef:
     """How events speak of a sealed secret."""
@@ -70,10 +73,9 @@ class Vault:
         """Remove one of our secrets and its bytes; absent is fine."""
         await self._bucket.delete(f"{self._own().service}.{sovereign}.{life}.{name}")
 
-    async def names(self, sovereign: str, life: int) -> list[str]:
-        """What we hold of a Sovereign's life."""
-        found = await self._bucket.keys(f"{self._own().service}.{sovereign}.{life}.*")
-        return [key.rsplit(".", 1)[1] for key in found]
+    async def take_away(self, reader: str, sovereign: str, life: int, name: str) -> None:
+        """Remove a reader's secret without reading it; absent is fine."""
+        await self._bucket.delete(f"{reader}.{sovereign}.{life}.{name}", ttl_s=_MARKER_S)
 
     def open_sealed(self, secret: SealedSecret, *, bound_to: str, purpose: str | None = None) -> bytes:
         """Open a secret that came inline."""

@@ -156,6 +156,7 @@ RUN_DEADLINE: Final = TimerRow("run-deadline", INTAKE, "the deadline of the requ
 EMPTY_LIFE_EXPIRY: Final = TimerRow("empty-life-expiry", INTAKE, "a life without any cloud resource is given up")
 STALLED_WINDOW: Final = TimerRow("stalled-window", INTAKE, "nothing was said of a run for a while")
 APPROVAL_REMINDER: Final = TimerRow("approval-reminder", INTAKE, "a plan still waits for somebody's approval")
+SECRETS_EXPIRY: Final = TimerRow("secrets-expiry", INTAKE, "what a run or life that ended has left sealed is erased")
 CAPACITY_WAKE_UP: Final = TimerRow("capacity-wake-up", TOFU, "try again whether the cloud has capacity")
 THROTTLE_WAKE_UP: Final = TimerRow("throttle-wake-up", TOFU, "the project's call budget has refilled")
 WITHDRAW_DEADLINE: Final = TimerRow("withdraw-deadline", TOFU, "destroy although DNS was not withdrawn in time")
@@ -168,6 +169,7 @@ TIMERS: Final[tuple[TimerRow, ...]] = (
     EMPTY_LIFE_EXPIRY,
     STALLED_WINDOW,
     APPROVAL_REMINDER,
+    SECRETS_EXPIRY,
     CAPACITY_WAKE_UP,
     THROTTLE_WAKE_UP,
     WITHDRAW_DEADLINE,

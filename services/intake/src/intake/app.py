@@ -51,9 +51,10 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         name="intake",
         routes=[
             *(on(fact, advance) for fact in heard),
-            on_timer(catalogue.ENROL_DEADLINE, milestones.enrol_deadline),
+            on_timer(catalogue.ENROL_DEADLINE, partial(milestones.enrol_deadline, settings=settings)),
             on_timer(catalogue.RUN_DEADLINE, milestones.run_deadline),
             on_timer(catalogue.EMPTY_LIFE_EXPIRY, milestones.empty_life_expiry),
+            on_timer(catalogue.SECRETS_EXPIRY, partial(milestones.secrets_expiry, vault=bus.vault)),
             on_timer(catalogue.STALLED_WINDOW, partial(reminders.stalled_window, window=stalled)),
             on_timer(catalogue.APPROVAL_REMINDER, partial(reminders.approval_reminder, every=approval)),
             at_door(door.judge),

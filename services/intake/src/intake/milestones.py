@@ -3,16 +3,25 @@
 from datetime import timedelta
 from typing import Any
 
-from bus import Effects, Fired, Wake
-from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, ENROL_DEADLINE, RUN_DEADLINE, STALLED_WINDOW
+from bus import Effects, Fired, Vault, Wake
+from contracts.catalogue import (
+    APPROVAL_REMINDER,
+    EMPTY_LIFE_EXPIRY,
+    ENROL_DEADLINE,
+    RUN_DEADLINE,
+    SECRETS_EXPIRY,
+    STALLED_WINDOW,
+)
 from contracts.errors import trouble
 from contracts.event import Event, Fact
 from contracts.history import History
 from contracts.identity import fqdn_of
 from contracts.node import NodeEnrolled
+from contracts.secrets import SECRETS
 from contracts.sovereign import (
     SovereignCancelled,
     SovereignCancelRequested,
+    SovereignDecommissioned,
     SovereignDecommissionRequested,
     SovereignFailed,
     SovereignHandedOver,
@@ -21,6 +30,8 @@ from contracts.sovereign import (
 from contracts.tofu import TofuApplied, TofuWaiting
 from intake.life import next_facts, standing, touched
 from intake.settings import Settings
+
+_ENDS = (SovereignFailed, SovereignCancelled, SovereignDecommissioned)
 
 
 async def advance(event: Event[Any], history: History, *, settings: Settings) -> Effects:
@@ -39,10 +50,12 @@ async def advance(event: Event[Any], history: History, *, settings: Settings) ->
         wakes.append(Wake(ENROL_DEADLINE, timedelta(seconds=settings.enrol_deadline_s)))
     if any(_ends_empty(fact, history) for fact in facts):
         wakes.append(Wake(EMPTY_LIFE_EXPIRY, timedelta(days=settings.empty_life_days)))
+    if any(isinstance(fact, _ENDS) for fact in facts):
+        wakes.append(Wake(SECRETS_EXPIRY, timedelta(days=settings.secrets_days)))
     return [*facts, *wakes]
 
 
-async def enrol_deadline(fired: Fired, history: History) -> Effects:
+async def enrol_deadline(fired: Fired, history: History, *, settings: Settings) -> Effects:
     """No kubeconfig was handed in: the run failed, unless it did or the run is over."""
     if not _matters(fired, history) or history.last(NodeEnrolled) is not None:
         return []
@@ -50,7 +63,8 @@ async def enrol_deadline(fired: Fired, history: History) -> Effects:
     if applied is None or standing(history).stage != "running":
         return []
     why = trouble("enrol-timeout", attempted="receive the kubeconfig of the first node", on=fqdn_of(history.sovereign))
-    return [SovereignFailed(cause=applied.event.id, trouble=why)]
+    failed = SovereignFailed(cause=applied.event.id, trouble=why)
+    return [failed, Wake(SECRETS_EXPIRY, timedelta(days=settings.secrets_days))]
 
 
 async def run_deadline(fired: Fired, history: History) -> Effects:
@@ -65,6 +79,22 @@ async def empty_life_expiry(fired: Fired, history: History) -> Effects:
     if not _matters(fired, history) or standing(history).stage not in {"failed", "cancelled"} or touched(history):
         return []
     return [SovereignDecommissionRequested(reason="nothing was ever created, and nobody tried again in time")]
+
+
+async def secrets_expiry(fired: Fired, history: History, *, vault: Vault) -> Effects:
+    """Erase what the readers had no occasion to erase: all of ended lives, of a run that stopped what we were given.
+
+    Earlier lives are swept too: there is one timer of a kind per Sovereign, a later life's replaces theirs.
+    """
+    ended = history.life - 1 if history.alive else history.life
+    for life in range(1, ended + 1):
+        for row in SECRETS:
+            await vault.take_away(row.reader, history.sovereign, life, row.name)
+    if history.alive and _matters(fired, history) and standing(history).stage in {"failed", "cancelled"}:
+        for row in SECRETS:
+            if row.ends_with_a_failed_run:
+                await vault.take_away(row.reader, history.sovereign, history.life, row.name)
+    return []
 
 
 def _ends_empty(fact: Fact, history: History) -> bool:

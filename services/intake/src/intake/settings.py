@@ -29,5 +29,7 @@ class Settings(BusSettings):
     """Days after its last change until a draft is forgotten."""
     empty_life_days: float = 7
     """Days after which a failed life without any cloud resource is given up, and its name is free again."""
+    secrets_days: float = Field(14, gt=0)
+    """Days after which what a failed or cancelled run, or an ended life, has left sealed is erased."""
     full_share: float = Field(0.9, gt=0, le=1)
     """Share of the audit trail's size at which new requests wait, so that running ones can end."""

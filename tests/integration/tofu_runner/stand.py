@@ -233,7 +233,7 @@ async def stand(server: NatsServer, folder: Path) -> AsyncIterator[Stand]:
             node_door_url="http://127.0.0.1:8080",
             kit_url="http://127.0.0.1:3000/kit.git",
             kit_revision="main",
-            poll_interval="50ms",
+            poll_s=0.05,
             cloud_timeout_s=3,
             watch_every_s=0.2,
             transient_pause_s=0.1,

@@ -10,7 +10,7 @@ from contracts.request import Shape
 from tofu_runner.variables import Deployment, servers_of, variables_file, variables_of
 
 MODULE = Path(__file__).parents[3] / "deploy" / "tofu" / "hetzner"
-DEPLOYMENT = Deployment("http://door/", "", "http://kit/kit.git", "./kit", "main", "https://acme/dir", "1s", "constant")
+DEPLOYMENT = Deployment("http://door/", "", "http://kit/kit.git", "./kit", "main", "https://acme/dir")
 SHAPE = Shape.model_validate(
     {
         "organisation": {"name": "Acme"},

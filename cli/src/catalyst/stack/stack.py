@@ -231,7 +231,7 @@ class Stack:
             "TOFU_RUNNER_NODE_DOOR_URL": self.console_url,
             "TOFU_RUNNER_KIT_URL": "https://git.sandbox.example/catalyst-kit.git",
             "TOFU_RUNNER_KIT_REVISION": "main",
-            "TOFU_RUNNER_POLL_INTERVAL": "200ms",
+            "TOFU_RUNNER_POLL_S": "0.2",
             "TOFU_RUNNER_CLOUD_TIMEOUT_S": "3",
             "TOFU_RUNNER_WITHDRAW_DEADLINE_S": "60",
         }

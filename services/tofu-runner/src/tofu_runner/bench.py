@@ -20,6 +20,7 @@ from contracts.errors import Trouble
 from contracts.event import About, Fact
 from tofu_runner import classify, standing
 from tofu_runner.backend import Backend
+from tofu_runner.budget import Budget
 from tofu_runner.cloud import PassThrough
 from tofu_runner.inventory import Cloud
 from tofu_runner.keep import Keep
@@ -31,10 +32,13 @@ from tofu_runner.settings import Settings
 from tofu_runner.stateversions import StateRefused, StateVersions
 from tofu_runner.tofu import Finished, Loopback, OnLine, Tofu, Workspace
 from tofu_runner.tokens import loopback_credential
+from tofu_runner.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
 _QUEUED = 10_000
+_CALLS_PER_RESOURCE = 8
+"""About what one resource under way takes in calls."""
 
 
 class Stopped(Exception):
@@ -144,6 +148,11 @@ class Bench:
         if self.stop.event.is_set():
             raise Stopped(self.stop.why)
         raise Failed(*self._troubles(what, finished))
+
+    @property
+    def parallelism(self) -> int:
+        """How many resources OpenTofu may work on at once: fewer when few calls are left."""
+        return max(1, min(self.world.settings.parallelism, int(self.passing.budget.book.left) // _CALLS_PER_RESOURCE))
 
     def check(self) -> None:
         """Stop here if a stop is asked for or the lease is gone."""
@@ -261,16 +270,18 @@ async def bench(
     await mutations.load()
     password, credential = loopback_credential(), loopback_credential()
     backend = Backend(versions, lease, password=password, key=state_key)
-    passing = PassThrough(
+    clock = time.perf_counter
+    upstream = Upstream(
         world.session,
         settings.hcloud_endpoint,
-        token=cloud_token,
-        credential=credential,
-        lease=lease,
-        mutations=mutations,
+        cloud_token,
+        Budget(world.bus.kv("budget"), cloud_token, f"{about.sovereign}.{lease.token}"),
         timeout_s=settings.cloud_timeout_s,
         patience_s=settings.throttle_patience_s,
-        clock=time.perf_counter,
+        clock=clock,
+    )
+    passing = PassThrough(
+        upstream, credential=credential, lease=lease, mutations=mutations, poll_s=settings.poll_s, clock=clock
     )
     stop = world.working[about.sovereign] = Stop()
     try:
@@ -296,6 +307,7 @@ async def bench(
         raise
     finally:
         world.working.pop(about.sovereign, None)
+        await upstream.budget.give_back()
 
 
 __all__ = ["Bench", "Failed", "LeaseLost", "Stop", "Stopped", "World", "bench"]

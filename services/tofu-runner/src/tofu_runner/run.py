@@ -60,8 +60,6 @@ def deployment_of(world: World) -> Deployment:
         kit_path=settings.kit_path,
         kit_revision=settings.kit_revision,
         acme_server=settings.acme_server,
-        poll_interval=settings.poll_interval,
-        poll_function=settings.poll_function,
     )
 
 
@@ -173,13 +171,12 @@ async def _place_anew(work: Bench, shape: Shape, troubles: Sequence[Trouble]) ->
 
 
 async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
-    settings = work.world.settings
     await work.step("initialise OpenTofu", work.workspace.init)
     adopted = await _adopt(work, shape)
     broken = await _broken(work)
     await work.step(
         ATTEMPTED_PLAN,
-        lambda on_line: work.workspace.plan(variables, on_line, replace=broken, parallelism=settings.parallelism),
+        lambda on_line: work.workspace.plan(variables, on_line, replace=broken, parallelism=work.parallelism),
     )
     plan = plan_of(await work.workspace.show_plan())
     cost = await _cost(work, shape)
@@ -188,7 +185,7 @@ async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
     work.tally = Tally(_total(plan), work.lease.token)
     await work.step(
         ATTEMPTED_APPLY,
-        lambda on_line: work.workspace.apply_plan(on_line, parallelism=settings.parallelism),
+        lambda on_line: work.workspace.apply_plan(on_line, parallelism=work.parallelism),
     )
     for adoption in adopted:
         await work.say(TofuAdopted(address=adoption.address, cloud_id=adoption.import_id))
@@ -309,10 +306,7 @@ async def _fail(work: Bench, troubles: tuple[Trouble, ...]) -> None:
 
 
 def _until_budget(work: Bench) -> float:
-    full_at = work.passing.account.full_at
-    if full_at is None:
-        return work.world.settings.throttle_wait_s
-    return max(5.0, min((full_at - datetime.now(UTC)).total_seconds(), 3600.0))
+    return max(5.0, work.passing.budget.seconds_until(work.world.settings.throttle_calls))
 
 
 async def _waits(work: Bench, why: Literal["capacity", "throttled"]) -> bool:

@@ -1,7 +1,6 @@
 """What tofu-runner is told by its environment: the only reader of it."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
@@ -40,10 +39,10 @@ class Settings(BusSettings):
     """Branch, ``refs/...`` name or commit of the kit."""
     acme_server: str = "https://acme-v02.api.letsencrypt.org/directory"
     """Who issues the Sovereigns' certificates."""
-    poll_interval: str = "1s"
-    """How long the provider waits between two looks at an action; each look is a call of the project's budget."""
-    poll_function: Literal["constant", "exponential"] = "constant"
-    """How that wait grows."""
+    poll_s: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at the running actions of a run, all of them in one call; they become rarer by
+    themselves in a long wait. Each look is a call of the project's budget.
+    """
     places: int = Field(default=2, ge=1)
     """How many runs work at once; each takes about 250 MB while OpenTofu and its provider run."""
     parallelism: int = Field(default=10, ge=1)
@@ -62,8 +61,8 @@ class Settings(BusSettings):
     """How often; then the run fails and says so."""
     throttle_patience_s: float = Field(default=20.0, ge=0)
     """Seconds that a call waits for the project's budget before the run lets go of everything."""
-    throttle_wait_s: float = Field(default=120.0, gt=0)
-    """Seconds until a throttled run goes on, where the cloud does not say when its budget is whole."""
+    throttle_calls: int = Field(default=60, ge=1)
+    """A throttled run goes on when so many calls are left: enough to get somewhere, long before the limit is whole."""
     throttle_waits: int = Field(default=24, ge=0)
     """How often; then the run fails and says so."""
     withdraw_deadline_s: float = Field(default=600.0, gt=0)

@@ -153,19 +153,18 @@ def _failed(work: Bench, refused: CloudRefused, attempted: str) -> Failed:
 async def _destroy_what_the_state_knows(work: Bench, shape: Shape) -> None:
     if not work.versions.resources:
         return
-    settings = work.world.settings
     variables = _placeholders(work.about, work.world, shape)
     await work.step("initialise OpenTofu", work.workspace.init)
     await work.step(
         "plan the destroy",
-        lambda on_line: work.workspace.plan(variables, on_line, destroy=True, parallelism=settings.parallelism),
+        lambda on_line: work.workspace.plan(variables, on_line, destroy=True, parallelism=work.parallelism),
     )
     plan = plan_of(await work.workspace.show_plan())
     work.versions.removable = plan.removals
     work.tally = Tally(plan.destroy, work.lease.token)
     await work.step(
         ATTEMPTED,
-        lambda on_line: work.workspace.apply_plan(on_line, parallelism=settings.parallelism),
+        lambda on_line: work.workspace.apply_plan(on_line, parallelism=work.parallelism),
     )
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from catalyst.commands import acting, asking, letters, operating, proving, saving, streaming, watching
+from catalyst.commands import acting, asking, letters, looking, operating, proving, saving, streaming, watching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,6 +18,8 @@ def main() -> None:
 for command in (
     asking.request,
     asking.seal,
+    looking.preflight_,
+    looking.prices,
     watching.watch,
     watching.list_,
     watching.show_,

@@ -1,6 +1,6 @@
 """Minted secrets: random, the same for a repeat, covering new servers without touching the old ones'."""
 
-from tofu_runner.preflight import TOKEN_LENGTH
+from tofu_runner.probe import TOKEN_LENGTH
 from tofu_runner.tokens import NodeSecrets, loopback_credential, sha256
 
 

@@ -55,6 +55,11 @@ _ROWS: Final[tuple[Code, ...]] = (
     # Its two silence rules.
     row("silent-stream", "us", True, "Nothing was said for 60 s: the heartbeat tells which service is alive; reload the page, nothing is lost.", "runbook: Watch the SSE event stream"),
     row("silent-apply", "cloud", True, "No progress for 5 minutes during apply: look for stuck servers in the Hetzner console; rate limits resolve by themselves.", "runbook: Watch the SSE event stream"),
+    # Preflight.
+    row("image-missing", "us", False, "The pinned image is gone from the cloud: upgrade Catalyst Zero."),
+    row("ssh-key-weak", "user", False, "Make a new key (ssh-keygen -t ed25519) and send its .pub file."),
+    row("ssh-key-in-use", "user", False, "Use a key of its own for this Sovereign, or delete the other entry in the Hetzner console (Security, SSH keys)."),
+    row("name-in-use", "user", False, "Something else in the project has this name: rename or delete it in the Hetzner console, or use another project."),
     # The door.
     row("invalid-request", "user", False, "Correct the named fields and send the request again."),
     row("plaintext-secret", "user", False, "A secret was sent in clear and has been erased: rotate it now, then send it sealed (catalyst seal)."),

@@ -8,7 +8,16 @@ from functools import partial
 from aiohttp import ClientSession, TCPConnector
 
 from bus import Bus, Service, answer, on, on_timer
-from contracts.catalogue import CAPACITY_WAKE_UP, KEYS, THROTTLE_WAKE_UP, TOFU, TOKEN, WITHDRAW_DEADLINE
+from contracts.catalogue import (
+    CAPACITY_WAKE_UP,
+    KEYS,
+    PREFLIGHT,
+    PRICES,
+    THROTTLE_WAKE_UP,
+    TOFU,
+    TOKEN,
+    WITHDRAW_DEADLINE,
+)
 from contracts.dns import DnsReserved, DnsWithdrawn
 from contracts.sovereign import (
     SovereignApproved,
@@ -16,7 +25,7 @@ from contracts.sovereign import (
     SovereignDecommissionRequested,
     SovereignHandedOver,
 )
-from tofu_runner import handlers
+from tofu_runner import asking, handlers
 from tofu_runner.bench import World
 from tofu_runner.keep import Keep
 from tofu_runner.settings import Settings
@@ -53,8 +62,10 @@ async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
                 on_timer(WITHDRAW_DEADLINE, partial(handlers.destroy_anyway, world=world)),
             ],
             answers=[
-                answer(KEYS[TOFU], partial(handlers.tell_keys, world=world)),
-                answer(TOKEN, partial(handlers.judge_token, world=world)),
+                answer(KEYS[TOFU], partial(asking.tell_keys, world=world)),
+                answer(TOKEN, partial(asking.judge_token, world=world)),
+                answer(PREFLIGHT, partial(asking.look_ahead, world=world)),
+                answer(PRICES, partial(asking.tell_prices, world=world)),
             ],
             checks={"tofu": tofu.version},
         )

@@ -9,11 +9,10 @@ from uuid import UUID
 
 from bus import Bus, Effects, Fired, Lease, LeaseBusy, LeaseLost, TryAgain, Wake
 from bus.timers import fired_id
-from contracts.catalogue import TOFU, WITHDRAW_DEADLINE
+from contracts.catalogue import WITHDRAW_DEADLINE
 from contracts.dns import DnsReserved, DnsWithdrawn
 from contracts.event import About, Event, Fact
 from contracts.history import History
-from contracts.questions import Asker, KeysReply, Nothing, Token, TokenReply
 from contracts.sovereign import (
     SovereignApproved,
     SovereignCancelRequested,
@@ -23,8 +22,6 @@ from contracts.sovereign import (
 from contracts.tofu import TofuInterrupted, TofuWaiting
 from tofu_runner import standing
 from tofu_runner.bench import Stopped, World
-from tofu_runner.keep import CLOUD_TOKEN
-from tofu_runner.preflight import try_token
 from tofu_runner.run import apply_shape
 from tofu_runner.stateversions import StateUnreadable, StateVersions
 from tofu_runner.teardown import destroy_all
@@ -198,17 +195,3 @@ async def forget(event: Event[SovereignHandedOver], history: History, *, world: 
         return _NOTHING
     await world.keep.forget(event.about)
     return _NOTHING
-
-
-async def tell_keys(_request: Nothing, _asker: Asker | None, *, world: World) -> KeysReply:
-    """Public keys to seal to."""
-    vault = world.bus.vault
-    return KeysReply(service=TOFU, keys=vault.public_keys(), signing=vault.signing_keys())
-
-
-async def judge_token(request: Token, _asker: Asker | None, *, world: World) -> TokenReply:
-    """Whether a cloud token reads and writes."""
-    secret = request.secret
-    opened = world.bus.vault.open_sealed(secret, bound_to=secret.bound_to, purpose=CLOUD_TOKEN)
-    verdict = await try_token(world.session, world.settings.hcloud_endpoint, opened.decode().strip())
-    return TokenReply(valid=verdict.reads, can_write=verdict.writes, trouble=verdict.trouble)

@@ -115,6 +115,10 @@ class Cloud:
         """Server types as the account can have them now."""
         return await self._look("read server types", self._offers)
 
+    async def look(self, what: str, look: Callable[[Client], T]) -> T:
+        """Any other look; CloudRefused when it fails."""
+        return await self._look(what, lambda: look(self._client))
+
     async def remove(self, found: Found) -> None:
         """Take away one resource; absent is fine."""
         await self._look(f"remove {found.kind} {found.cloud_id}", lambda: self._remove(found))

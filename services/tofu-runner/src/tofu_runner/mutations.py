@@ -54,6 +54,11 @@ class Mutations:
         return tuple(self._entries)
 
     @property
+    def any(self) -> bool:
+        """Whether any change was ever asked in this life."""
+        return bool(self._entries)
+
+    @property
     def unanswered(self) -> tuple[Mutation, ...]:
         """Changes of which nobody knows whether they happened."""
         return tuple(entry for entry in self._entries if entry.status is None)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from contracts.request import Shape
 from contracts.tofu import PlannedChange
 
 Action = Literal["create", "update", "replace", "delete", "import"]
@@ -20,6 +21,7 @@ _MAX_CHANGES_TOLD = 200
 """An event holds at most 256 KiB; a plan of three control planes and fifty workers has about 70 changes."""
 
 _POINTER = "hcloud_load_balancer_target"
+_SERVICE = "hcloud_load_balancer_service"
 
 HALF_MADE = frozenset({"replace_because_tainted"})
 """Reasons to replace a resource that never was finished: nothing of value is lost, so nobody is asked."""
@@ -28,12 +30,12 @@ _CALLS: Mapping[str, int] = {
     "hcloud_server": 9,
     "hcloud_load_balancer": 4,
     "hcloud_load_balancer_network": 4,
-    "hcloud_load_balancer_target": 5,
-    "hcloud_load_balancer_service": 4,
-    "hcloud_network_subnet": 4,
+    "hcloud_load_balancer_target": 4,
+    "hcloud_load_balancer_service": 3,
+    "hcloud_network_subnet": 3,
 }
-"""About how many calls one creation takes, with one look at its action; three for what is not listed."""
-_CALLS_OTHERWISE = 3
+"""About how many calls one creation takes, with a look or two at its action; two for what is not listed."""
+_CALLS_OTHERWISE = 2
 _CALLS_TO_LOOK = 30
 """Refresh, images, inventory and the token's probe."""
 
@@ -86,6 +88,15 @@ class Plan:
     def call_budget(self) -> int:
         """Cloud calls that this plan will take, about."""
         return _CALLS_TO_LOOK + sum(_CALLS.get(change.resource_type, _CALLS_OTHERWISE) for change in self.changes)
+
+
+def calls_for(shape: Shape) -> int:
+    """Cloud calls that the whole of a shape will take, about; before there is a plan."""
+    planes, workers = shape.topology.control_plane_count, shape.topology.worker_count
+    parts = {"hcloud_server": planes + workers, "hcloud_load_balancer_target": planes, _SERVICE: 3, "others": 4}
+    once = ("hcloud_load_balancer", "hcloud_load_balancer_network", "hcloud_network_subnet")
+    counts = {**parts, **dict.fromkeys(once, 1)}
+    return _CALLS_TO_LOOK + sum(_CALLS.get(kind, _CALLS_OTHERWISE) * count for kind, count in counts.items())
 
 
 def _action(actions: Sequence[str], *, importing: bool) -> Action | None:

@@ -1,68 +1,164 @@
-"""What can be known of a cloud token before money is spent.
+"""Everything about a request that can be known before money is spent: findings, all at once. Pure.
 
-A look shows that the token reads. Whether it writes shows a request that cannot pass validation (a key without name
-and body): with a read-only token the cloud refuses it for the token's sake, with a writing one for its content. It
-never makes anything.
+The cloud's API tells neither a project's limits nor how much room a location has: what cannot be known is said to be
+not checked, with what the request needs, so that a person can compare.
 """
 
-from dataclasses import dataclass
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from contracts.errors import trouble
+from contracts.identity import slug_of
+from contracts.questions import Finding
+from contracts.request import Shape
+from tofu_runner.cost import BALANCER_TYPE, server_types
+from tofu_runner.probe import Verdict
+from tofu_runner.survey import Survey
+from tofu_runner.variables import servers_of
 
-from contracts.errors import Trouble, trouble
-from tofu_runner.classify import trouble_of
-from tofu_runner.masking import masked
-
-TOKEN_LENGTH = 64
-_OF_CONTENT = frozenset({"invalid_input", "json_error", "uniqueness_error"})
-_TIMEOUT = ClientTimeout(total=12)
-_ATTEMPTED = "check that the cloud token reads and writes"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a token can do, and what is wrong with it."""
-
-    reads: bool
-    writes: bool
-    trouble: Trouble | None = None
+ATTEMPTED = "check the request before anything is created"
+_RSA_BITS = 2048
+"""Shorter RSA keys are refused by the cloud, and by OpenSSH's own defaults to come."""
 
 
-async def try_token(session: ClientSession, endpoint: str, token: str) -> Verdict:
-    """Ask the cloud twice; nothing is made."""
-    if len(token) != TOKEN_LENGTH or not token.isalnum():
-        told = f"a Hetzner Cloud token has {TOKEN_LENGTH} letters and digits, this one has {len(token)} characters"
-        return Verdict(
-            reads=False,
-            writes=False,
-            trouble=trouble("unauthorized", attempted=_ATTEMPTED, on="the cloud token", message=told),
-        )
-    code, message = await _ask(session, "GET", f"{endpoint.rstrip('/')}/locations", token)
-    if code:
-        return Verdict(reads=False, writes=False, trouble=_trouble(code, message, token))
-    code, message = await _ask(session, "POST", f"{endpoint.rstrip('/')}/ssh_keys", token)
-    if code in _OF_CONTENT:
-        return Verdict(reads=True, writes=True)
-    if not code:
-        code, message = "server_error", "the cloud took a key without name and body"
-    return Verdict(reads=True, writes=False, trouble=_trouble(code, message, token))
+def failed(check: str, code: str, on: str, message: str) -> Finding:
+    """Something that would end the run, or will."""
+    why = trouble(code, attempted=ATTEMPTED, on=on, message=message)
+    return Finding(check=check, verdict="failed", detail=message, trouble=why)
 
 
-def _trouble(code: str, message: str, token: str) -> Trouble:
-    return trouble_of(code, masked(message, [token]), attempted=_ATTEMPTED, on="the cloud token", secrets=[token])
+def of_token(verdict: Verdict) -> tuple[Finding, ...]:
+    """What the token's probe showed."""
+    reads = Finding(check="token-reads", verdict="passed" if verdict.reads else "failed")
+    writes = Finding(check="token-writes", verdict="passed" if verdict.writes else "failed")
+    if verdict.reads:
+        return reads, writes.model_copy(update={"trouble": verdict.trouble})
+    return (
+        reads.model_copy(update={"trouble": verdict.trouble}),
+        Finding(check="token-writes", verdict="not-checked", detail="it does not even read"),
+    )
 
 
-async def _ask(session: ClientSession, method: str, url: str, token: str) -> tuple[str, str]:
-    """The error code and message of the answer; empty when it was none."""
-    headers = {"Authorization": f"Bearer {token}"}
-    body = {"name": "", "public_key": ""} if method == "POST" else None
+def of_project(
+    sovereign: str, shape: Shape, seen: Survey, *, image: str, limits: Mapping[str, int], now: datetime | None = None
+) -> tuple[Finding, ...]:
+    """What project and catalogue say to the request."""
+    return (
+        *_types(shape, seen, now or datetime.now(UTC)),
+        *_images(shape, seen, image),
+        _key(sovereign, shape, seen),
+        _names(sovereign, shape, seen),
+        *_limits(sovereign, shape, seen, limits),
+    )
+
+
+def _types(shape: Shape, seen: Survey, now: datetime) -> Iterator[Finding]:
+    region = shape.topology.region
+    for name in sorted(server_types(shape)):
+        check = f"server-type {name}"
+        place = seen.types[name].places.get(region) if name in seen.types else None
+        if place is None:
+            where = "in no location" if name not in seen.types else f"not in {region}"
+            yield failed(check, "unsupported_server_type", name, f"{name} is offered {where}")
+        elif place.ends_at is not None and place.ends_at <= now:
+            told = f"{name} is retired in {region} since {place.ends_at:%Y-%m-%d}: no new server of it is made"
+            yield failed(check, "unsupported_server_type", name, told)
+        elif not place.available:
+            told = f"{name} is sold out in {region} at this moment: the run waits for it, or takes another as allowed"
+            why = trouble("resource_unavailable", attempted=ATTEMPTED, on=name, message=told)
+            yield Finding(check=check, verdict="warning", detail=told, trouble=why)
+        else:
+            yield Finding(check=check, verdict="passed", detail=f"offered in {region}")
+    if BALANCER_TYPE not in seen.balancer_types:
+        told = f"the load balancer type {BALANCER_TYPE} is not offered any more"
+        yield failed(f"load-balancer-type {BALANCER_TYPE}", "unsupported_server_type", BALANCER_TYPE, told)
+
+
+def _images(shape: Shape, seen: Survey, image: str) -> Iterator[Finding]:
+    for architecture in sorted({"arm" if name.startswith("cax") else "x86" for name in server_types(shape)}):
+        check = f"image {image}/{architecture}"
+        if (image, architecture) in seen.images:
+            yield Finding(check=check, verdict="passed")
+        else:
+            yield failed(check, "image-missing", image, f"the cloud offers no image {image} for {architecture}")
+
+
+def _key(sovereign: str, shape: Shape, seen: Survey) -> Finding:
+    check, key = "ssh-key", shape.ssh_public_key
+    bits = rsa_bits(key)
+    if bits is not None and bits < _RSA_BITS:
+        return failed(check, "ssh-key-weak", "ssh_public_key", f"an RSA key of {bits} bits; {_RSA_BITS} at least")
+    mark = fingerprint(key)
+    owner = next((item for item in seen.there.get("ssh_keys", ()) if item.fingerprint == mark), None)
+    if owner is not None and owner.sovereign != sovereign:
+        told = f"the project holds this key already, as {owner.name!r}, and the cloud takes a key once"
+        return failed(check, "ssh-key-in-use", "ssh_public_key", told)
+    return Finding(check=check, verdict="passed", detail=f"{key.split()[0]}, {mark}")
+
+
+def _names(sovereign: str, shape: Shape, seen: Survey) -> Finding:
+    taken = [
+        f"{kind} {item.name}"
+        for kind, names in names_of(sovereign, shape).items()
+        for item in seen.there.get(kind, ())
+        if item.name in names and item.sovereign != sovereign
+    ]
+    if taken:
+        return failed("names", "name-in-use", ", ".join(taken), f"in the project there is already {', '.join(taken)}")
+    return Finding(check="names", verdict="passed", detail="free in the project, or ours")
+
+
+def names_of(sovereign: str, shape: Shape) -> dict[str, frozenset[str]]:
+    """The names that the module gives, by kind as the API calls it."""
+    slug, topology = slug_of(sovereign), shape.topology
+    groups = (f"{slug}-pg", *(f"{slug}-pg-w{n + 1}" for n in range((topology.worker_count + 9) // 10)))
+    return {
+        "servers": frozenset(servers_of(sovereign, shape)),
+        "load_balancers": frozenset({f"{slug}-lb"}),
+        "networks": frozenset({f"{slug}-net"}),
+        "firewalls": frozenset({f"{slug}-fw"}),
+        "placement_groups": frozenset(groups),
+        "ssh_keys": frozenset({f"{slug}-key"}),
+    }
+
+
+def _limits(sovereign: str, shape: Shape, seen: Survey, limits: Mapping[str, int]) -> Iterator[Finding]:
+    for kind, names in names_of(sovereign, shape).items():
+        check, there = f"{kind.rstrip('s').replace('_', '-')}-limit", seen.there.get(kind, ())
+        more = len(names) - sum(item.name in names for item in there)
+        told = f"{more} more {kind.replace('_', ' ')} beside the {len(there)} that the project holds"
+        if kind not in limits:
+            detail = f"{told}; the API does not tell the limit: compare with the Hetzner console, Limits"
+            yield Finding(check=check, verdict="not-checked", detail=detail)
+        elif len(there) + more > limits[kind]:
+            yield failed(check, "resource_limit_exceeded", kind, f"{told}; its limit is {limits[kind]}")
+        else:
+            yield Finding(check=check, verdict="passed", detail=f"{told}; its limit is {limits[kind]}")
+
+
+def fingerprint(public_key: str) -> str:
+    """The MD5 fingerprint of a key in OpenSSH notation, as the cloud's API shows it."""
+    digest = hashlib.md5(_blob(public_key), usedforsecurity=False).hexdigest()
+    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+
+
+def rsa_bits(public_key: str) -> int | None:
+    """Size of an RSA key in bits; None for another algorithm. The body is algorithm, exponent, modulus (RFC 4253)."""
+    fields, blob = [], _blob(public_key)
+    while len(blob) > 4:  # noqa: PLR2004 - a length of four bytes before each field
+        size = int.from_bytes(blob[:4], "big")
+        fields.append(blob[4 : 4 + size])
+        blob = blob[4 + size :]
+    if len(fields) < 3 or fields[0] != b"ssh-rsa":  # noqa: PLR2004 - the three fields above
+        return None
+    return int.from_bytes(fields[2], "big").bit_length()
+
+
+def _blob(public_key: str) -> bytes:
     try:
-        async with session.request(method, url, headers=headers, json=body, timeout=_TIMEOUT) as reply:
-            if reply.status < 400:  # noqa: PLR2004 - where errors begin
-                return "", ""
-            answer = await reply.json(content_type=None)
-            return str(answer["error"]["code"]), str(answer["error"]["message"])
-    except (ClientError, TimeoutError):
-        return "unavailable", "the cloud did not answer"
-    except (ValueError, KeyError, TypeError):
-        return "server_error", "the cloud answered without saying what is wrong"
+        return base64.b64decode(public_key.split()[1])
+    except (IndexError, binascii.Error):
+        return b""

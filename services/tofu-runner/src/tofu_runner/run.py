@@ -30,12 +30,13 @@ from contracts.tofu import (
     TofuWaiting,
 )
 from tofu_runner import adopt, classify, placement, standing
+from tofu_runner.asking import of_project
 from tofu_runner.bench import Bench, Failed, World, bench
 from tofu_runner.cost import BALANCER_TYPE, cost_of, server_types
 from tofu_runner.inventory import CloudRefused
 from tofu_runner.keep import SecretGone
 from tofu_runner.plan import Plan, plan_of, reasons_to_ask
-from tofu_runner.preflight import try_token
+from tofu_runner.probe import try_token
 from tofu_runner.progress import Tally
 from tofu_runner.tokens import NodeSecrets, sha256
 from tofu_runner.variables import Deployment, servers_of, variables_file, variables_of
@@ -123,10 +124,23 @@ async def _with_secrets(
     hidden = secrets.values() | {zone["api_key"], email}
     async with bench(world, chain, lease, cloud_token=token, state_key=key, hidden=hidden) as work:
         verdict = await try_token(world.session, world.settings.hcloud_endpoint, token)
-        if verdict.trouble is not None:
-            await _fail(work, (verdict.trouble,))
+        wrong = (verdict.trouble,) if verdict.trouble is not None else await _looked_ahead(work, shape)
+        if wrong:
+            await _fail(work, wrong)
             return
         await _until_settled(work, shape, variables)
+
+
+async def _looked_ahead(work: Bench, shape: Shape) -> tuple[Trouble, ...]:
+    """Everything that is known to end the run, before the first call that costs money."""
+    if work.versions.resources or work.mutations.any:
+        return ()
+    try:
+        findings = await of_project(work.world, work.about.sovereign, shape, work.cloud)
+    except CloudRefused as refused:
+        attempted = "look at project and catalogue"
+        return (classify.trouble_of(refused.code, refused.message, attempted=attempted, on="the cloud"),)
+    return tuple(finding.trouble for finding in findings if finding.verdict == "failed" and finding.trouble)
 
 
 async def _until_settled(work: Bench, shape: Shape, variables: Callable[[Shape], bytes]) -> None:

@@ -25,6 +25,8 @@ class Settings(BusSettings):
     """Where a run's private folder is made; the system's place for temporary files when not given."""
     hcloud_endpoint: str = "https://api.hetzner.cloud/v1"
     """The cloud's API; the sandbox's address here is all that makes a run simulated."""
+    project_limits: dict[str, int] = Field(default_factory=dict)
+    """What the customers' projects may hold, such as ``{"servers": 25}``, where it is known: the API does not tell."""
     sample_prices: bool = False
     """Say that prices are sample data: true with the sandbox."""
     node_door_url: str

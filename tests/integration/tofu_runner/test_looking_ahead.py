@@ -1,0 +1,76 @@
+"""What can be known before money is spent: asked alone, and looked at by every run before its first change."""
+
+from bus import seal
+from contracts.questions import Preflight, PreflightReply, Token
+from contracts.request import SealedSecret
+from contracts.tofu import TofuFailed
+from sandbox.hetzner.tokens import NewToken
+from tests.integration.tofu_runner.stand import SSH_KEY, Stand, new_token, shape
+from tofu_runner import asking
+
+
+def sealed(here: Stand, token: str) -> SealedSecret:
+    to = here.intake.public_keys_of("tofu-runner")[0]
+    return seal(token.encode(), to=to, reader="tofu-runner", purpose="cloud-token", bound_to="draft")
+
+
+async def looked(here: Stand, token: str | None, **topology: object) -> PreflightReply:
+    secrets = (sealed(here, token),) if token else ()
+    request = Preflight(**shape(**topology).model_dump(), secrets=secrets)
+    return await asking.look_ahead(request, None, world=here.world())
+
+
+async def test_preflight_tells_all_findings_with_cost_and_calls_and_makes_nothing(here: Stand) -> None:
+    reply = await looked(here, here.token)
+    assert {finding.verdict for finding in reply.findings} == {"passed", "not-checked"}
+    checks = {finding.check.split()[0] for finding in reply.findings}
+    assert checks >= {"token-reads", "token-writes", "server-type", "image", "ssh-key", "names", "server-limit"}
+    assert reply.cost is not None
+    assert reply.call_budget > 0
+    assert here.mutations() == 0
+
+    read_only = new_token()
+    here.cloud.simulation.tokens.add(NewToken.model_validate({"token": read_only, "project": "acme", "access": "read"}))
+    await here.ask("POST", "/servers", {"name": "demo-omani-works-cp1", "server_type": "cpx22", "image": "debian-12"})
+    await here.ask("POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+    wrong = await looked(here, read_only, worker_type="cx22")
+    failed = {f.check: f.trouble.code for f in wrong.findings if f.verdict == "failed" and f.trouble}
+    assert failed == {
+        "token-writes": "token_readonly",
+        "server-type cx22": "unsupported_server_type",
+        "ssh-key": "ssh-key-in-use",
+        "names": "name-in-use",
+    }
+
+
+async def test_without_a_token_it_says_what_was_not_looked_at(here: Stand) -> None:
+    reply = await looked(here, None)
+    assert [finding.verdict for finding in reply.findings] == ["not-checked"]
+    (unknown, _) = (await looked(here, new_token())).findings
+    assert unknown.trouble is not None
+    assert unknown.trouble.code == "unauthorized"
+
+
+async def test_the_prices_are_the_accounts_own_and_named_as_samples(here: Stand) -> None:
+    reply = await asking.tell_prices(Token(secret=sealed(here, here.token)), None, world=here.world())
+    assert reply.sample_prices
+    rows = {(row.kind, row.name, row.location): row for row in reply.prices}
+    assert float(rows["server", "cpx22", "fsn1"].monthly) > 0
+    assert rows["server", "cx22", "fsn1"].deprecated
+    assert ("load-balancer", "lb11", "ash") in rows
+
+
+async def test_a_run_that_cannot_end_well_ends_before_its_first_change(here: Stand) -> None:
+    await here.ask("POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+    before = here.mutations()
+    world = here.world(project_limits={"servers": 1})
+    await here.provision(await here.request(), world)
+    failed = (await here.history()).data(TofuFailed)
+    assert failed is not None
+    assert {failed.trouble.code, *(other.code for other in failed.others)} == {
+        "ssh-key-in-use",
+        "resource_limit_exceeded",
+    }
+    assert failed.trouble.owner == "user"
+    assert failed.resources == 0
+    assert here.mutations() == before

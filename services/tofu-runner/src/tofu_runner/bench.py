@@ -63,6 +63,7 @@ class Failed(Exception):
 class Stop:
     """Whether this work has to stop, and why; the first reason stays."""
 
+    run: int
     event: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
 
@@ -283,7 +284,7 @@ async def bench(
     passing = PassThrough(
         upstream, credential=credential, lease=lease, mutations=mutations, poll_s=settings.poll_s, clock=clock
     )
-    stop = world.working[about.sovereign] = Stop()
+    stop = world.working[about.sovereign] = Stop(about.run)
     try:
         async with (
             served(*backend.routes(), *passing.routes()) as port,

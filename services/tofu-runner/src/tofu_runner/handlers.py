@@ -112,7 +112,8 @@ async def _lease(bus: Bus, sovereign: str) -> AsyncIterator[Lease]:
 async def cancel(event: Event[SovereignCancelRequested], history: History, *, world: World) -> Effects:
     """An operator wants the run to stop. Its worker hears of it wherever it is; where there is none, say so here."""
     about = event.about
-    if (working := world.working.get(about.sovereign)) is not None:
+    # Of this run only: a cancel that is delivered again must not stop the retry.
+    if (working := world.working.get(about.sovereign)) is not None and working.run == about.run:
         working.ask("cancelled")
     if not standing.started(history, about.run) or standing.ended(history, about.run):
         return _NOTHING

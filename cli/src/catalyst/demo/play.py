@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
@@ -18,15 +18,16 @@ from bus import Bus, connect, seal
 from bus.codec import Unreadable, decode
 from bus.seal import load_public_keys
 from catalyst.screen import Screen
-from catalyst.stack.stack import POOL_DOMAIN, Stack
-from contracts.catalogue import DECOMMISSION
+from catalyst.stack.stack import POOL_DOMAIN, Stack, cloud_token
+from contracts.catalogue import DECOMMISSION, Question
 from contracts.event import Event, Fact
 from contracts.history import History
 from contracts.identity import sovereign_id
-from contracts.questions import Asker, Decommission
+from contracts.questions import Asker, Decommission, OfSovereign
 from contracts.topology import DOOR
 
 OWNER = "demo"
+_ROLES: Final = ("operator", "approver")
 
 
 class OutcomeWrong(AssertionError):
@@ -41,6 +42,10 @@ class Play:
     operator: Bus
     publisher: Bus
     tell: Callable[[str], None]
+    project: str
+    """The cloud project in which it plays: its troubles are nobody else's."""
+    token: str
+    """A token that writes there."""
     screen: Screen | None = None
     """Where facts are drawn; without one nothing is."""
     requested: list[str] = field(default_factory=list)
@@ -54,7 +59,7 @@ class Play:
         """A request for a Sovereign: one control plane, one worker, its cloud token sealed to tofu-runner."""
         key = load_public_keys(self.stack.nats.keys / "public", "tofu-runner")[0]
         secret = seal(
-            (token or self.stack.token).encode(),
+            (token or self.token).encode(),
             to=key,
             reader="tofu-runner",
             purpose="cloud-token",
@@ -88,7 +93,7 @@ class Play:
         """The nats CLI with this stack's address and a user's key."""
         return f"nats --server {self.stack.nats.url} --nkey {shown(self.stack.nats.keys / f'{user}.nk')}"
 
-    async def until(self, sovereign: str, *facts: type[Fact], seconds: float = 150, after: int = 0) -> Event[Any]:
+    async def until(self, sovereign: str, *facts: type[Fact], seconds: float = 300, after: int = 0) -> Event[Any]:
         """Follow a Sovereign until one of these facts is said after a sequence; OutcomeWrong when none comes."""
         last = "nothing"
         try:
@@ -112,10 +117,13 @@ class Play:
 
     async def decommission(self, fqdn: str) -> None:
         """Ask for everything to be taken away; brings the cloud token, as one must after hand-off."""
-        sovereign = sovereign_id(fqdn)
         secrets = self.body(fqdn)["secrets"]
-        command = Decommission(sovereign=sovereign, confirm=fqdn, secrets=secrets, reason="the demo is over")
-        await self.operator.ask(DECOMMISSION, command, asker=Asker(actor="demo", owner=OWNER, roles=("operator",)))
+        command = Decommission(sovereign=sovereign_id(fqdn), confirm=fqdn, secrets=secrets, reason="the demo is over")
+        await self.command(DECOMMISSION, command)
+
+    async def command(self, question: Question, command: OfSovereign) -> None:
+        """Give a command as the demo's operator."""
+        await self.operator.ask(question, command, asker=Asker(actor="demo", owner=OWNER, roles=_ROLES))
 
     async def history(self, sovereign: str) -> History:
         """Everything that was said of a Sovereign."""
@@ -141,8 +149,8 @@ class Play:
 
     async def inventory(self, sovereign: str) -> list[str]:
         """What the simulated cloud holds of a Sovereign: ``kind/name`` of everything labelled with it."""
-        found = await self.control("GET", "/inventory?project=demo")
-        tables: dict[str, list[dict[str, Any]]] = found["projects"].get("demo", {})
+        found = await self.control("GET", f"/inventory?project={self.project}")
+        tables: dict[str, list[dict[str, Any]]] = found["projects"].get(self.project, {})
         return sorted(
             f"{kind}/{row['name']}"
             for kind, rows in tables.items()
@@ -150,22 +158,40 @@ class Play:
             if (row.get("labels") or {}).get("catalyst-zero/sovereign") == sovereign
         )
 
+    async def new_token(self, access: str = "read_write") -> str:
+        """Another token of this play's project."""
+        token = cloud_token()
+        await self.control("POST", "/tokens", {"token": token, "project": self.project, "access": access})
+        return token
+
+    async def made_once(self) -> None:
+        """Check that of everything which the project ever got, nothing was made twice and nothing went."""
+        rows = (await self.control("GET", f"/ledger?project={self.project}&totals=only"))["resources"]
+        again = [f"{kind} {row}" for kind, row in rows.items() if row["deleted"]]
+        alive = sum(row["alive"] for row in rows.values())
+        self.check(rows and not again, f"each of {alive} resources was made once{''.join(f'; {row}' for row in again)}")
+
     async def ledger(self) -> list[dict[str, Any]]:
-        """Every call that the simulated cloud answered."""
-        found = await self.control("GET", "/ledger?limit=100000")
+        """Every call that the simulated cloud answered in this project."""
+        found = await self.control("GET", f"/ledger?project={self.project}&limit=100000")
         lines: list[dict[str, Any]] = found["lines"]
         return lines
 
 
 @asynccontextmanager
-async def playing(stack: Stack, tell: Callable[[str], None], screen: Screen | None = None) -> AsyncIterator[Play]:
-    """A play on a running stack."""
+async def playing(
+    stack: Stack, tell: Callable[[str], None], screen: Screen | None = None, *, project: str = "demo"
+) -> AsyncIterator[Play]:
+    """A play on a running stack, in a cloud project that is this play's own when it is named."""
     async with (
         connect(stack.nats.settings("cli"), "cli") as operator,
         connect(stack.nats.settings("publisher"), "publisher") as publisher,
     ):
         key = await _ssh_key(stack.directory)
-        yield Play(stack, operator, publisher, tell, screen, ssh_public_key=key)
+        play = Play(stack, operator, publisher, tell, project, stack.token, screen, ssh_public_key=key)
+        if project != "demo":
+            play.token = await play.new_token()
+        yield play
 
 
 async def _ssh_key(directory: Path) -> str:

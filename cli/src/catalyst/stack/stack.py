@@ -55,7 +55,6 @@ class Stack:
         self.powerdns: PowerDns | None = None
         self.token = ""
         """A read-write cloud token of the sandbox's demo project."""
-        self.read_only_token = ""
         self.console_url = ""
         self._tools: dict[str, str] = {}
         self._sandbox: dict[str, str] = {}
@@ -133,11 +132,8 @@ class Stack:
     async def _start_sandbox(self) -> None:
         folder = self.directory / "sandbox"
         folder.mkdir(exist_ok=True)
-        self.token, self.read_only_token = cloud_token(), cloud_token()
-        tokens = [
-            {"token": self.token, "project": "demo", "access": "read_write"},
-            {"token": self.read_only_token, "project": "demo", "access": "read"},
-        ]
+        self.token = cloud_token()
+        tokens = [{"token": self.token, "project": "demo", "access": "read_write"}]
         private_file(folder / "tokens.json", json.dumps(tokens))
         ready_file = folder / "ready.json"
         ready_file.unlink(missing_ok=True)
@@ -232,8 +228,11 @@ class Stack:
             "TOFU_RUNNER_KIT_URL": "https://git.sandbox.example/catalyst-kit.git",
             "TOFU_RUNNER_KIT_REVISION": "main",
             "TOFU_RUNNER_POLL_S": "0.2",
+            "TOFU_RUNNER_THROTTLE_PATIENCE_S": "3",
+            "TOFU_RUNNER_THROTTLE_CALLS": "10",
             "TOFU_RUNNER_CLOUD_TIMEOUT_S": "3",
             "TOFU_RUNNER_WITHDRAW_DEADLINE_S": "60",
+            "TOFU_RUNNER_PLACES": "3",
         }
 
     def _flux_watcher(self) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from catalyst.demo.scenarios.cloud import CLOUD
 from catalyst.demo.scenarios.line import LINE
 from catalyst.demo.scenarios.scenario import Scenario
 
-SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in LINE}
+SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in (*LINE, *CLOUD)}
 
 __all__ = ["SCENARIOS", "Scenario"]

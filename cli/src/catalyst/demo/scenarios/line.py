@@ -41,14 +41,13 @@ async def ha(play: Play) -> None:
 
 async def read_only_token(play: Play) -> None:
     """A token without write scope: the run fails, the cloud is untouched, the name stays the owner's."""
-    before = len(await play.ledger())
-    sovereign = await play.request(play.name("readonly"), token=play.stack.read_only_token)
+    sovereign = await play.request(play.name("readonly"), token=await play.new_token("read"))
     end = await play.until(sovereign, *ENDS)
     play.check(isinstance(end.data, SovereignFailed), "the run failed")
     trouble = end.data.trouble
     play.check(trouble.code == "token_readonly" and trouble.owner == "user", "token_readonly, and the user can mend it")
     play.tell(f"  next step: {trouble.next_step}")
-    effects = [line for line in (await play.ledger())[before:] if line.get("effect")]
+    effects = [line for line in await play.ledger() if line["effects"]]
     play.check(not effects and not await play.inventory(sovereign), "nothing was created in the cloud")
     play.check(not end.data.cloud_touched, "the empty life will be given up by itself")
 

@@ -27,7 +27,7 @@ class Scenario:
     """Settings of services that this scenario needs, by service."""
 
 
-async def ready(play: Play, sovereign: str, *, seconds: float = 150) -> History:
+async def ready(play: Play, sovereign: str, *, seconds: float = 300) -> History:
     """Wait for ready and check the facts on the way."""
     end = await play.until(sovereign, *ENDS, seconds=seconds)
     if isinstance(end.data, SovereignFailed):

@@ -27,6 +27,7 @@ from bus import Bus, connect, seal
 from bus.server import NatsServer
 from contracts import About, Event, Fact, History
 from contracts.dns import DnsReserved, DnsWithdrawn
+from contracts.identity import fqdn_of
 from contracts.request import Shape
 from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from sandbox.app import Sandbox, sandbox
@@ -60,12 +61,12 @@ def new_token() -> str:
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(64))
 
 
-def shape(**topology: Any) -> Shape:
+def shape(fqdn: str = fqdn_of(SOVEREIGN), **topology: Any) -> Shape:
     return Shape.model_validate(
         {
             "organisation": {"name": "Acme ${not.a.template}"},
             "topology": {"region": "fsn1", **topology},
-            "domain": {"fqdn": "demo.omani.works"},
+            "domain": {"fqdn": fqdn},
             "ssh_public_key": SSH_KEY,
             "ssh_allowed_cidrs": ["203.0.113.7/32"],
         }
@@ -84,6 +85,11 @@ class Stand:
     dns: Bus
     runner: Bus
     session: ClientSession
+    sovereign: str = SOVEREIGN
+
+    @property
+    def fqdn(self) -> str:
+        return fqdn_of(self.sovereign)
 
     def world(self, bus: Bus | None = None, **changed: Any) -> World:
         settings = self.settings.model_copy(update=changed)
@@ -97,13 +103,13 @@ class Stand:
         )
 
     def about(self, run: int = 1) -> About:
-        return About(sovereign=SOVEREIGN, owner="acme", life=1, run=run)
+        return About(sovereign=self.sovereign, owner="acme", life=1, run=run)
 
     async def history(self) -> History:
-        return await self.intake.journal.fold(SOVEREIGN)
+        return await self.intake.journal.fold(self.sovereign)
 
     async def everything(self) -> History:
-        return await self.intake.journal.history(SOVEREIGN)
+        return await self.intake.journal.history(self.sovereign)
 
     async def say(self, bus: Bus, fact: Fact, run: int = 1) -> Event[Any]:
         history = await self.history()
@@ -112,8 +118,8 @@ class Stand:
 
     async def put_secret(self, bus: Bus, purpose: str, plaintext: bytes) -> None:
         to = self.intake.public_keys_of("tofu-runner")[0]
-        sealed = seal(plaintext, to=to, reader="tofu-runner", purpose=purpose, bound_to=SOVEREIGN)
-        await bus.vault.put(SOVEREIGN, 1, sealed)
+        sealed = seal(plaintext, to=to, reader="tofu-runner", purpose=purpose, bound_to=self.sovereign)
+        await bus.vault.put(self.sovereign, 1, sealed)
 
     async def request(
         self,
@@ -124,19 +130,19 @@ class Stand:
         kind: Literal["change", "retry"] = "change",
     ) -> Event[DnsReserved]:
         """What intake and dns-pdm do before tofu-runner's turn."""
-        await self.intake.account.put(f"{SOVEREIGN}.1.admin", json.dumps({"email": EMAIL}).encode())
+        await self.intake.account.put(f"{self.sovereign}.1.admin", json.dumps({"email": EMAIL}).encode())
         await self.put_secret(self.intake, "cloud-token", (token or self.token).encode())
         zone = {"url": "http://127.0.0.1:8081", "api_key": ZONE_KEY}
         await self.put_secret(self.dns, "zone-credential", json.dumps(zone).encode())
         requested = SovereignRequested(
             request_id=uuid4(),
             kind=kind if run > 1 else "new",
-            shape=wanted or shape(),
+            shape=wanted or shape(self.fqdn),
             body_digest="0" * 64,
-            admin_ref=f"{SOVEREIGN}.1.admin",
+            admin_ref=f"{self.sovereign}.1.admin",
         )
         await self.say(self.intake, requested, run)
-        return await self.say(self.dns, DnsReserved(zone="demo.omani.works", nameservers=("ns1.example.",)), run)
+        return await self.say(self.dns, DnsReserved(zone=self.fqdn, nameservers=("ns1.example.",)), run)
 
     async def provision(self, event: Event[DnsReserved], world: World | None = None) -> None:
         await handlers.provision(event, await self.history(), world=world or self.world())
@@ -151,7 +157,7 @@ class Stand:
         kept = set()
         for name in ("cloud-token", "zone-credential", "node-secrets", "state-key"):
             try:
-                await self.runner.vault.open(SOVEREIGN, 1, name)
+                await self.runner.vault.open(self.sovereign, 1, name)
             except KeyError:
                 continue
             kept.add(name)
@@ -211,33 +217,37 @@ async def _short_folder() -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def stand(server: NatsServer, folder: Path) -> AsyncIterator[Stand]:
+async def stand(
+    server: NatsServer, folder: Path, *, durations: dict[str, float] | None = None, **changed: Any
+) -> AsyncIterator[Stand]:
+    """Everything up; with the cloud's durations (seconds per action) and the runner's settings changed as asked."""
     token = new_token()
     tofu, cli_config = tofu_paths()
     async with (
         _short_folder() as work,
-        sandbox(SandboxSettings(dir=folder / "cloud", action_s=0.05)) as cloud,
+        sandbox(SandboxSettings(dir=folder / "cloud", action_s=0.05, durations=durations or {})) as cloud,
         connect(server.settings("intake"), "intake") as intake,
         connect(server.settings("dns-pdm"), "dns-pdm") as dns,
         connect(server.settings("tofu-runner"), "tofu-runner") as runner,
         ClientSession() as session,
     ):
         cloud.simulation.tokens.add(NewToken(token=token, project="acme"))  # type: ignore[arg-type]  # pydantic reads text
-        settings = Settings(
-            **server.settings("tofu-runner").model_dump(),
-            tofu=tofu,
-            tofu_cli_config=cli_config,
-            work_dir=work,
-            hcloud_endpoint=cloud.endpoint,
-            sample_prices=True,
-            node_door_url="http://127.0.0.1:8080",
-            kit_url="http://127.0.0.1:3000/kit.git",
-            kit_revision="main",
-            poll_s=0.05,
-            cloud_timeout_s=3,
-            watch_every_s=0.2,
-            transient_pause_s=0.1,
-        )
+        given: dict[str, Any] = {
+            "tofu": tofu,
+            "tofu_cli_config": cli_config,
+            "work_dir": work,
+            "hcloud_endpoint": cloud.endpoint,
+            "sample_prices": True,
+            "node_door_url": "http://127.0.0.1:8080",
+            "kit_url": "http://127.0.0.1:3000/kit.git",
+            "kit_revision": "main",
+            "poll_s": 0.05,
+            "cloud_timeout_s": 3,
+            "watch_every_s": 0.2,
+            "transient_pause_s": 0.1,
+            "places": 2,
+        }
+        settings = Settings.model_validate(server.settings("tofu-runner").model_dump() | given | changed)
         yield Stand(server, cloud, token, settings, intake, dns, runner, session)
 
 

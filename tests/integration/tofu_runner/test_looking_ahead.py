@@ -1,5 +1,7 @@
 """What can be known before money is spent: asked alone, and looked at by every run before its first change."""
 
+from typing import Any
+
 from bus import seal
 from contracts.questions import Preflight, PreflightReply, Token
 from contracts.request import SealedSecret
@@ -14,7 +16,7 @@ def sealed(here: Stand, token: str) -> SealedSecret:
     return seal(token.encode(), to=to, reader="tofu-runner", purpose="cloud-token", bound_to="draft")
 
 
-async def looked(here: Stand, token: str | None, **topology: object) -> PreflightReply:
+async def looked(here: Stand, token: str | None, **topology: Any) -> PreflightReply:
     secrets = (sealed(here, token),) if token else ()
     request = Preflight(**shape(**topology).model_dump(), secrets=secrets)
     return await asking.look_ahead(request, None, world=here.world())

@@ -1,6 +1,7 @@
 """The composition root: the one place that builds tofu-runner's real world."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,10 +27,13 @@ from contracts.sovereign import (
     SovereignHandedOver,
 )
 from tofu_runner import asking, handlers
+from tofu_runner.admission import admitted
 from tofu_runner.bench import World
 from tofu_runner.keep import Keep
 from tofu_runner.settings import Settings
 from tofu_runner.tofu import Tofu
+
+log = logging.getLogger(__name__)
 
 _CONNECTIONS = 100
 """To the cloud at once, for all runs of this replica together."""
@@ -38,6 +42,8 @@ _CONNECTIONS = 100
 @asynccontextmanager
 async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     """The service with its adapters."""
+    places = admitted(settings.places)
+    log.info("places for OpenTofu", extra={"action": "places", "places": places})
     tofu = Tofu(settings.tofu, settings.tofu_cli_config, settings.module, settings.work_dir)
     async with ClientSession(connector=TCPConnector(limit=_CONNECTIONS)) as session:
         world = World(
@@ -46,7 +52,7 @@ async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             session=session,
             tofu=tofu,
             keep=Keep(bus.vault, bus.account),
-            places=asyncio.Semaphore(settings.places),
+            places=asyncio.Semaphore(places),
         )
         yield Service(
             name=TOFU,

@@ -6,7 +6,7 @@ that the registry does not know is told as unknown, with its own text, masked.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from contracts.errors import REGISTRY, Trouble, trouble
 from tofu_runner.lines import Diagnostic
@@ -15,35 +15,29 @@ from tofu_runner.masking import masked
 _BRACKETED = re.compile(r"\(([a-z][a-z0-9_-]{2,63})(?:, [^()]{1,80})?\)")
 _LABELLED = re.compile(r"^Error code: ([a-z][a-z0-9_-]{2,63})\s*$", re.MULTILINE)
 
-_SAME: dict[str, str] = {
-    "robot_unavailable": "unavailable",
-    "resource_locked": "locked",
-    "unknown_error": "server_error",
-    "invalid_server_type": "unsupported_server_type",
-    "server_already_attached": "conflict",
-    "load_balancer_already_attached": "conflict",
-    "target_already_defined": "conflict",
-    "source_port_already_used": "conflict",
-    "firewall_already_applied": "conflict",
-    "networks_overlap": "invalid_input",
-    "ip_not_available": "conflict",
-    "no_subnet_available": "conflict",
-    "server_not_attached_to_network": "conflict",
-    "load_balancer_not_attached_to_network": "conflict",
-    "lease_lost": "lease-lost",
-    "throttled": "rate_limit_exceeded",
-}
-"""Codes that mean to the operator what another one means."""
+_OURS: Mapping[str, str] = {"lease_lost": "lease-lost", "throttled": "rate_limit_exceeded"}
+"""What our own pass-through says in the cloud's place, by the name that the registry has for it."""
 
 WAITS_FOR_CAPACITY = frozenset({"resource_unavailable", "placement_error"})
 WAITS_FOR_BUDGET = frozenset({"rate_limit_exceeded"})
-TRANSIENT = frozenset(
+_BUSY = frozenset(
     {
         "conflict", "locked", "maintenance", "unavailable", "timeout", "bad_gateway", "server_error", "service_error",
-        "uniqueness_error", "resource_in_use", "not_found",
-        "tofu-crashed",
+        "unknown_error", "robot_unavailable", "resource_in_use", "tofu-crashed",
     }
 )  # fmt: skip
+_ALREADY_OR_NOT_YET = frozenset(
+    {
+        "uniqueness_error", "not_found", "server_already_attached", "server_already_added",
+        "already_in_placement_group",
+        "load_balancer_already_attached", "target_already_defined", "source_port_already_used",
+        "firewall_already_applied", "firewall_already_removed", "firewall_resource_not_found", "ip_not_available",
+        "no_subnet_available", "server_not_attached_to_network", "load_balancer_not_attached_to_network",
+        "resolve_cloud_private_targets_error", "must_be_unassigned",
+    }
+)  # fmt: skip
+"""A former worker, or a call whose answer was lost, has done it, or is about to."""
+TRANSIENT = _BUSY | _ALREADY_OR_NOT_YET
 """Worth another try in the same run, after an inventory, a bounded number of times."""
 
 _ECHOES = ("execution halted", "operation halted", "execution cancelled", "apply not complete")
@@ -55,7 +49,7 @@ def code_of(text: str) -> str:
     if labelled:
         return labelled.group(1)
     bracketed: list[str] = _BRACKETED.findall(text)
-    known = [code for code in bracketed if code in REGISTRY or code in _SAME]
+    known = [code for code in bracketed if code in REGISTRY or code in _OURS]
     if known:
         return known[-1]
     likely = [code for code in bracketed if "_" in code]
@@ -64,7 +58,7 @@ def code_of(text: str) -> str:
 
 def trouble_of(code: str, text: str, *, attempted: str, on: str, secrets: Collection[str] = ()) -> Trouble:
     """A trouble of a code as the cloud says it, known or not."""
-    known = _SAME.get(code, code)
+    known = _OURS.get(code, code)
     message = masked(text.strip(), secrets)
     if known in REGISTRY:
         return trouble(known, attempted=attempted, on=on, message=message)

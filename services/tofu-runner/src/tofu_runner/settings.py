@@ -45,8 +45,8 @@ class Settings(BusSettings):
     """Seconds between two looks at the running actions of a run, all of them in one call; they become rarer by
     themselves in a long wait. Each look is a call of the project's budget.
     """
-    places: int = Field(default=2, ge=1)
-    """How many runs work at once; each takes about 250 MB while OpenTofu and its provider run."""
+    places: int = Field(default=0, ge=0)
+    """How many runs work at once; 0 admits as many as memory and cores allow, and says how many."""
     parallelism: int = Field(default=10, ge=1)
     """How many resources one OpenTofu works on at once."""
     cloud_timeout_s: float = Field(default=60.0, gt=0)

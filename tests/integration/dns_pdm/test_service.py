@@ -62,6 +62,7 @@ def settings_for(nats: NatsServer, server: Server, folder: Path, **more: Any) ->
         "minting_key_file": minting_key,
         "zone_door_port": port,
         "zone_door_url": f"http://127.0.0.1:{port}",
+        "update_server": where(server)[0],
     }
     return Settings(**{**told, **more})
 

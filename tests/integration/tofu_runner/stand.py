@@ -132,7 +132,8 @@ class Stand:
         """What intake and dns-pdm do before tofu-runner's turn."""
         await self.intake.account.put(f"{self.sovereign}.1.admin", json.dumps({"email": EMAIL}).encode())
         await self.put_secret(self.intake, "cloud-token", (token or self.token).encode())
-        zone = {"url": "http://127.0.0.1:8081", "api_key": ZONE_KEY}
+        zone = {"url": "http://127.0.0.1:8081", "api_key": ZONE_KEY, "nameserver": "127.0.0.1:53"}
+        zone |= {"tsig_name": "catalyst-1.demo.omani.works", "tsig_secret": ZONE_KEY}
         await self.put_secret(self.dns, "zone-credential", json.dumps(zone).encode())
         requested = SovereignRequested(
             request_id=uuid4(),

@@ -5,7 +5,7 @@ Every call on any of the parties is counted, and the party can be made to fail j
 """
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -66,6 +66,8 @@ class MemoryDns:
 
     failing: Failing = field(default_factory=Failing)
     zones: dict[str, Zone] = field(default_factory=dict)
+    updaters: dict[str, set[str]] = field(default_factory=dict)
+    """Which TSIG keys may change which zone."""
 
     async def zone(self, fqdn: str) -> Zone | None:
         async with self.failing.call():
@@ -110,6 +112,15 @@ class MemoryDns:
             found = self.zones.get(absolute(fqdn))
             ds = DsRecord(key_tag=len(fqdn), algorithm=13, digest_type=2, digest="ab" * 32)
             return (SigningKey("257 3 13 key", (ds,)),) if found and found.signed else ()
+
+    async def admit_updates(self, fqdn: str, keys: Mapping[str, SecretStr], names: Iterable[str]) -> None:
+        async with self.failing.call():
+            assert set(keys) <= set(names)
+            self.updaters[fqdn] = set(names)
+
+    async def refuse_updates(self, fqdn: str, keys: Iterable[str]) -> None:
+        async with self.failing.call():
+            self.updaters.pop(fqdn, None)
 
     def _replace(self, fqdn: str, **changes: Any) -> None:
         self.zones[absolute(fqdn)] = replace(self.zones[absolute(fqdn)], **changes)
@@ -280,10 +291,12 @@ class Scene:
         self.keeper = ZoneKeeper(self.zones, hosting, RULES)
         self.credentials = ZoneCredentials(
             store=self.bucket,
+            updates=self.zones,
             sealed=self.sealed,
             seal_to_tofu=self.tofu.public()[0],
             minting_key=SecretStr("m" * 43),
             public_url="https://zones.example",
+            update_server="ns1.omani.works:53",
         )
         self.dns = Dns(
             zones=self.keeper,

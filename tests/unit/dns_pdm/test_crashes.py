@@ -30,7 +30,12 @@ async def a_whole_life(scene: Scene, until: str) -> End:
     keys = [scene.tofu.open(secret, bound_to=DEMO.sovereign) for secret in scene.sealed.secrets.values()]
     hashes = sorted(value for value, _revision in scene.bucket.values.values())
     facts = [(event.type, event.run, event.data.model_dump(exclude={"serial"})) for event in scene.events]
-    return scene.zones.holding(), keys, hashes, [fact for fact in facts if fact[0].startswith("dns.")]
+    return (
+        (scene.zones.holding(), scene.zones.updaters),
+        keys,
+        hashes,
+        [fact for fact in facts if fact[0].startswith("dns.")],
+    )
 
 
 @pytest.mark.parametrize("until", ["ready", "released"])

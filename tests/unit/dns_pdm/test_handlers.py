@@ -75,6 +75,8 @@ async def test_a_pool_name_is_reserved_with_a_key_that_opens_its_zone_only(scene
     assert not await scene.credentials.admits("other_omani_works", told["api_key"])
     assert not await scene.credentials.admits(DEMO.sovereign, "")
     assert told["api_key"] not in str(scene.bucket.values)
+    assert told["nameserver"] == "ns1.omani.works:53"
+    assert scene.zones.updaters == {"demo.omani.works": {told["tsig_name"]}}
 
 
 async def test_a_name_that_cannot_be_had_is_refused_and_nothing_is_made(scene: Scene) -> None:
@@ -199,6 +201,7 @@ async def test_a_decommission_leaves_the_pool_as_it_was_and_the_key_worthless(sc
     [withdrawn] = scene.facts(DnsWithdrawn)
     assert {"console.demo.omani.works A", "demo.omani.works DS"} <= set(withdrawn.removed)
     assert not await scene.credentials.admits(DEMO.sovereign, key)
+    assert scene.zones.updaters == {}
     assert {kind for _name, kind, *_ in scene.zones.holding()[ZONE]} == {"NS"}
     scene.pass_time(timedelta(minutes=3))
     await scene.hear(handlers.release, scene.say(TofuDestroyed()))

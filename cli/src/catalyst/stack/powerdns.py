@@ -201,6 +201,10 @@ class PowerDns:
             "webserver-loglevel": "none",
             "loglevel": 4,
             "version-string": "anonymous",
+            # A zone that admits updates says so itself, for its own key; nobody takes a zone away whole.
+            "dnsupdate": "yes",
+            "allow-dnsupdate-from": "",
+            "allow-axfr-ips": "",
             # What is written is what is answered: a check right after a write must not see a cache.
             "cache-ttl": 0,
             "negquery-cache-ttl": 0,

@@ -215,6 +215,7 @@ class Stack:
             "DNS_PDM_FIRST_CHECK_S": "2",
             "DNS_PDM_DS_TTL_S": "2",
             "DNS_PDM_MINTING_KEY_FILE": str(self.directory / "minting.key"),
+            "DNS_PDM_UPDATE_SERVER": f"127.0.0.1:{dns.dns_port}",
             "DNS_PDM_ZONE_DOOR_PORT": str(zone_door),
             "DNS_PDM_ZONE_DOOR_URL": f"http://127.0.0.1:{zone_door}",
         }

@@ -46,10 +46,12 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             await keeper.ensure_pools()
         credentials = ZoneCredentials(
             store=bus.kv("zone"),
+            updates=api,
             sealed=bus.vault,
             seal_to_tofu=bus.public_keys_of(READER)[0],
             minting_key=read_minting_key(settings.minting_key_file),
             public_url=settings.zone_door_url,
+            update_server=settings.update_server,
         )
         registrars = Registrars(ADAPTERS, settings.registrar_urls)
         dns = Dns(

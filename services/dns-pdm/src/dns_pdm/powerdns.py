@@ -8,7 +8,7 @@ fields named here are read, and no body is logged.
 import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 CALL_WITHIN_S = 10.0
 """Longer than any call on a healthy server takes by three orders of magnitude."""
+TSIG_ALGORITHM = "hmac-sha256"
+_ANYWHERE = ("0.0.0.0/0", "::/0")
+"""A Sovereign's nodes have whatever address the cloud gives them: the key decides, not the address."""
 _COMMENT = "kept by Catalyst Zero"
 _DIGEST_TYPES = frozenset({2})
 """SHA-256 alone is published: RFC 8624 asks for it, SHA-1 is out, SHA-384 adds nothing for this algorithm."""
@@ -149,6 +152,31 @@ class PowerDns:
     async def delete(self, fqdn: str) -> None:
         """Remove a zone; one that is gone already is fine."""
         await self._call("DELETE", f"/zones/{absolute(fqdn)}", absent_is_none=True)
+
+    async def admit_updates(self, fqdn: str, keys: Mapping[str, SecretStr], names: Iterable[str]) -> None:
+        """Make these TSIG keys (name to base64 secret); let exactly those of these names change the zone (RFC 2136)."""
+        for name, secret in keys.items():
+            body = {"name": name, "algorithm": TSIG_ALGORITHM, "key": secret.get_secret_value()}
+            with suppress(ZoneExists):  # a key's name holds its digest: one of this name is the same key
+                await self._call("POST", "/tsigkeys", body=body)
+        wanted = {
+            "SOA-EDIT-DNSUPDATE": ["DEFAULT"],
+            "TSIG-ALLOW-DNSUPDATE": sorted(names),
+            # Last: without an address to come from nobody is admitted, whatever else a half-done change left.
+            "ALLOW-DNSUPDATE-FROM": list(_ANYWHERE),
+        }
+        rows = await self._call("GET", f"/zones/{absolute(fqdn)}/metadata")
+        there = {str(row["kind"]): sorted(row["metadata"]) for row in rows}
+        for kind, values in wanted.items():
+            if there.get(kind) != sorted(values):
+                await self._call("PUT", f"/zones/{absolute(fqdn)}/metadata/{kind}", body={"metadata": values})
+
+    async def refuse_updates(self, fqdn: str, keys: Iterable[str]) -> None:
+        """Nobody changes the zone by DNS UPDATE any more, and these keys are gone; absent is fine."""
+        for kind in ("ALLOW-DNSUPDATE-FROM", "TSIG-ALLOW-DNSUPDATE"):
+            await self._call("DELETE", f"/zones/{absolute(fqdn)}/metadata/{kind}", absent_is_none=True)
+        for name in keys:
+            await self._call("DELETE", f"/tsigkeys/{absolute(name)}", absent_is_none=True)
 
     async def signing_keys(self, fqdn: str) -> tuple[SigningKey, ...]:
         """The active, published keys that a parent's DS may point at."""

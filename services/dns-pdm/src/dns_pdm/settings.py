@@ -70,5 +70,8 @@ class Settings(BusSettings):
     """0 takes a free one."""
     zone_door_url: str
     """Where Sovereigns reach the zone door, such as https://zones.example.org."""
+    update_server: str
+    """Where Sovereigns send DNS UPDATE (RFC 2136), host:port: the PowerDNS that is written to, with dnsupdate=yes and
+    an empty allow-dnsupdate-from (see docs/adr/0011-dns-update.md)."""
     zone_door_certificate: Path | None = None
     """Certificate chain and key (PEM, one file) of the zone door; None leaves TLS to what stands before it."""

@@ -17,6 +17,7 @@ from tofu_runner.tokens import NodeSecrets, new_state_key
 
 CLOUD_TOKEN = "cloud-token"  # noqa: S105 - the name of a secret, not one
 ZONE_CREDENTIAL = "zone-credential"
+ZONE_PARTS = ("url", "api_key", "nameserver", "tsig_name", "tsig_secret")
 NODE_SECRETS = "node-secrets"
 STATE_KEY = "state-key"
 
@@ -77,9 +78,9 @@ class Keep:
         return (await self._open(about, CLOUD_TOKEN)).decode().strip()
 
     async def zone_credential(self, about: About) -> Mapping[str, str]:
-        """Address and key of the Sovereign's own zone, as the module wants them."""
+        """The Sovereign's own credential for its zone, part by part as the module wants it."""
         found = json.loads(await self._open(about, ZONE_CREDENTIAL))
-        return {"url": str(found["url"]), "api_key": str(found.get("api_key") or found.get("key") or "")}
+        return {part: str(found[part]) for part in ZONE_PARTS}
 
     async def node_secrets(self, about: About, servers: Iterable[str]) -> NodeSecrets:
         """This life's tokens, minted where they are missing."""

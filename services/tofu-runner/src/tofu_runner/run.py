@@ -121,7 +121,7 @@ async def _with_secrets(
             )
         )
 
-    hidden = secrets.values() | {zone["api_key"], email}
+    hidden = secrets.values() | {zone["api_key"], zone["tsig_secret"], email}
     async with bench(world, chain, lease, cloud_token=token, state_key=key, hidden=hidden) as work:
         verdict = await try_token(world.session, world.settings.hcloud_endpoint, token)
         wrong = (verdict.trouble,) if verdict.trouble is not None else await _looked_ahead(work, shape)

@@ -21,7 +21,7 @@ from catalyst.stack.processes import DidNotStart
 from catalyst.stack.stack import Options, Stack
 from catalyst.stack.tools import CHECKOUT, NoCheckout
 from contracts.account import AccountRole
-from contracts.identity import fqdn_of
+from contracts.identity import fqdn_of, sovereign_id
 
 CONSOLE_PORT = 8080
 _USER = "demo"
@@ -63,7 +63,7 @@ async def demonstrate(scenario: Scenario) -> None:
     async with Stack(options, tell=tell) as stack:
         link = _login_link(stack)
         console.print(f"\nWatch it in the browser: {link}\n[dim](the link logs in once)[/dim]\n")
-        with Screen(console, f"{scenario.label}_omani_works", title=scenario.shows) as screen:
+        with Screen(console, sovereign_id(f"{scenario.label}.{scenario.domain}"), title=scenario.shows) as screen:
             async with playing(stack, tell, screen) as play:
                 await scenario.play(play)
                 await _sum_up(play, console, time.monotonic() - began)

@@ -20,6 +20,7 @@ import aiohttp
 from bus.server import NatsServer, free_port, make_topology
 from catalyst.stack.powerdns import PowerDns, PowerDnsProgram
 from catalyst.stack.processes import DidNotStart, Program, Supervisor
+from catalyst.stack.registry import CUSTOMER_ZONE, HOSTS, Registry
 from catalyst.stack.tools import CHECKOUT, tool_environment
 
 SERVICES = ("intake", "dns-pdm", "tofu-runner", "flux-watcher", "gateway")
@@ -53,6 +54,8 @@ class Stack:
         self.supervisor = Supervisor(self.directory / "logs", tell=tell)
         self.nats = NatsServer(self.directory / "nats", self.directory / "keys", sync=options.sync)
         self.powerdns: PowerDns | None = None
+        self.registry: Registry | None = None
+        """Where customers delegate domains of their own."""
         self.token = ""
         """A read-write cloud token of the sandbox's demo project."""
         self.console_url = ""
@@ -101,13 +104,15 @@ class Stack:
         await self.supervisor.stop_all()
         if self.powerdns is not None:
             await self.powerdns.stop()
+        if self.registry is not None:
+            await self.registry.server.stop()
         await self.nats.stop()
 
     async def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tools = await tool_environment()
         await self._step("nats-server", self._start_nats())
-        await self._step("PowerDNS", self._start_powerdns())
+        await self._step("PowerDNS, ours and a simulated registry's", self._start_powerdns())
         await self._step("sandbox (simulated Hetzner Cloud, servers and clusters)", self._start_sandbox())
         self.console_url = f"http://127.0.0.1:{self.options.console_port or free_port()}"
         await self._step(f"services: {', '.join(SERVICES)}", self._start_services())
@@ -127,7 +132,10 @@ class Stack:
         except KeyError as missing:
             raise DidNotStart(f"{missing} is not known: run make setup (it gets PowerDNS)") from None
         self.powerdns = PowerDns(program, self.directory / "powerdns")
-        await self.powerdns.start()
+        self.registry = Registry(PowerDns(program, self.directory / "registry"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.powerdns.start())
+            group.create_task(self.registry.open())
 
     async def _start_sandbox(self) -> None:
         folder = self.directory / "sandbox"
@@ -202,6 +210,8 @@ class Stack:
     def _dns_pdm(self) -> dict[str, str]:
         dns = self._dns
         hosts = {name: [f"127.0.0.1:{dns.dns_port}"] for name in NAMESERVERS}
+        if self.registry is not None:
+            hosts |= {name: [f"127.0.0.1:{self.registry.server.dns_port}"] for name in HOSTS}
         zone_door = free_port()
         return {
             "DNS_PDM_POWERDNS_URL": dns.api_url,
@@ -210,7 +220,7 @@ class Stack:
             "DNS_PDM_NAMESERVERS": json.dumps(NAMESERVERS),
             "DNS_PDM_NAMESERVER_ADDRESSES": json.dumps({name: ["127.0.0.1"] for name in NAMESERVERS}),
             "DNS_PDM_CREATE_POOL_ZONES": "true",
-            "DNS_PDM_TREE_ZONES": json.dumps({POOL_DOMAIN: NAMESERVERS}),
+            "DNS_PDM_TREE_ZONES": json.dumps({POOL_DOMAIN: NAMESERVERS, CUSTOMER_ZONE: HOSTS}),
             "DNS_PDM_TREE_HOSTS": json.dumps(hosts),
             "DNS_PDM_FIRST_CHECK_S": "2",
             "DNS_PDM_DS_TTL_S": "2",

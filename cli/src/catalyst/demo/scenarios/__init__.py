@@ -4,8 +4,9 @@ from typing import Final
 
 from catalyst.demo.scenarios.cloud import CLOUD
 from catalyst.demo.scenarios.line import LINE
+from catalyst.demo.scenarios.naming import NAMING
 from catalyst.demo.scenarios.scenario import Scenario
 
-SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in (*LINE, *CLOUD)}
+SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in (*LINE, *CLOUD, *NAMING)}
 
 __all__ = ["SCENARIOS", "Scenario"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from catalyst.demo.play import Play
+from catalyst.stack.stack import POOL_DOMAIN
 from contracts.event import Fact
 from contracts.history import History
 from contracts.sovereign import SovereignFailed, SovereignReady
@@ -20,7 +21,8 @@ class Scenario:
     shows: str
     play: Callable[[Play], Awaitable[None]]
     label: str
-    """The pool name that its Sovereign takes."""
+    """The name that its Sovereign takes below ``domain``."""
+    domain: str = POOL_DOMAIN
     disturbs: bool = False
     """Kills or overloads something: needs a stack of its own."""
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

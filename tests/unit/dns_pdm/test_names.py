@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dns_pdm.names import Rules, ancestors, judge, nested, normalise, pool_of
+from contracts.identity import sovereign_id
+from dns_pdm.names import Rules, judge, nested, normalise, pool_of
 
-RULES = Rules(pools=("omani.works", "openova.io", "lab.openova.io"), public_suffixes=frozenset({"co.uk", "github.io"}))
+RULES = Rules(pools=("omani.works", "openova.io", "lab.openova.io"))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,13 @@ def test_a_free_pool_name_is_told_in_its_stored_form(name: str, stored: str) -> 
         (f"{'a' * 60}.omani.works", "pool", "invalid"),
         ("demo.omani.works", "byo-manual", "reserved"),
         ("omani.works", "byo-api", "reserved"),
+        ("demo.omani.works..", "pool", "invalid"),
+        ("xn--a.omani.works", "pool", "invalid"),
+        ("xn--i-7iq.omani.works", "pool", "invalid"),
+        ("1.2.3.4.", "byo-manual", "invalid"),
         ("co.uk", "byo-manual", "invalid"),
+        ("CO.UK.", "byo-api", "invalid"),
+        ("github.io", "byo-manual", "invalid"),
         ("shop.co.uk", "byo-manual", "free"),
         ("shop.example.org", "byo-manual", "free"),
         ("example.org", "byo-api", "free"),
@@ -55,8 +62,19 @@ def test_every_other_name_is_refused_for_its_own_reason(name: str, mode: str, ki
     assert bool(verdict.reason) == (kind != "free")
 
 
-def test_a_name_that_is_too_long_for_a_cloud_label_says_so() -> None:
-    assert "fqdn-too-long" in judge(f"{'a' * 60}.omani.works", "pool", RULES).reason
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [(f"{'a' * 60}.omani.works", "fqdn-too-long"), ("*.omani.works", "fqdn-invalid"), ("co.uk", "fqdn-public-suffix")],
+)
+def test_what_is_wrong_with_a_name_has_a_code_of_its_own(name: str, code: str) -> None:
+    trouble = judge(name, "byo-manual", RULES).trouble()
+    assert (trouble.code, trouble.owner) == (code, "user")
+
+
+def test_a_name_that_the_two_idna_standards_read_differently_has_to_be_given_in_ascii() -> None:
+    with pytest.raises(ValueError, match="xn--"):
+        sovereign_id("straße.omani.works")
+    assert sovereign_id(normalise("straße.omani.works")) == "xn--strae-oqa_omani_works"
 
 
 def test_a_refusal_tells_whose_fault_it_is_and_what_to_do() -> None:
@@ -88,10 +106,6 @@ def test_zones_inside_zones_are_refused_both_ways(name: str, zones: list[str], *
     found = nested(name, zones, RULES)
     assert (found is not None) == refused
     assert found is None or found.kind == "nested"
-
-
-def test_the_names_above_a_name_end_before_the_top_level() -> None:
-    assert ancestors("a.b.example.org") == ("b.example.org", "example.org")
 
 
 @given(st.text(max_size=80))

@@ -243,6 +243,7 @@ class NameReply(Model):
     fqdn: str
     verdict: Literal["free", "taken", "reserved", "nested", "invalid", "unmanaged"]
     reason: str = ""
+    trouble: Trouble | None = Field(default=None, description="Why it is not free, by code, and what to do.")
 
 
 class ZoneReply(Model):

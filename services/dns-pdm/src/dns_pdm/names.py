@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import idna
+from publicsuffixlist import PublicSuffixList
 
 from contracts.errors import Trouble, trouble
 from contracts.identity import MAX_FQDN_LENGTH, sovereign_id
@@ -30,8 +31,9 @@ _CODES: Final = {
     "unmanaged": "fqdn-unmanaged",
     "nested": "fqdn-nested",
     "taken": "fqdn-taken",
-    "invalid": "invalid-request",
+    "invalid": "fqdn-invalid",
 }
+_TOO_LONG: Final = "fqdn-too-long"
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Rules:
 
     pools: tuple[str, ...]
     reserved: frozenset[str] = RESERVED_WORDS
-    public_suffixes: frozenset[str] = field(default=frozenset())
-    """Names that nobody can hold, such as ``co.uk``."""
+    suffixes: PublicSuffixList = field(default_factory=PublicSuffixList, compare=False)
+    """Names below which others register theirs, such as ``co.uk``: publicsuffix.org's list."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,20 @@ class Verdict:
     fqdn: str
     kind: Kind
     reason: str = ""
+    code: str = ""
+    """A narrower code than the kind's."""
 
     def trouble(self) -> Trouble:
         """The refusal as a fact carries it."""
-        return trouble(_CODES[self.kind], attempted="take the name", on=self.fqdn, message=self.reason)
+        code = self.code or _CODES[self.kind]
+        return trouble(code, attempted="take the name", on=self.fqdn, message=self.reason)
 
 
 def normalise(name: str) -> str:
     """The stored form of a name: IDNA 2008 A-labels in lower case; ValueError says what is wrong with it."""
-    text = name.strip().rstrip(".").lower()
+    text = name.strip().removesuffix(".").lower()
+    if text.endswith("."):
+        raise ValueError("a name ends with one dot at most")
     if text.startswith("*."):
         raise ValueError("a wildcard is no Sovereign's name; give the name itself")
     if not text.isascii():
@@ -67,6 +74,12 @@ def normalise(name: str) -> str:
             text = idna.encode(text, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise ValueError(f"{name!r} is no name by IDNA 2008: {error}") from None
+    for label in text.split("."):
+        if label.startswith("xn--"):
+            try:
+                idna.ulabel(label)
+            except idna.IDNAError as error:
+                raise ValueError(f"{label} stands for no name by IDNA 2008: {error}") from None
     return sovereign_id(text).replace("_", ".")
 
 
@@ -75,7 +88,8 @@ def judge(name: str, mode: Mode, rules: Rules) -> Verdict:
     try:
         fqdn = normalise(name)
     except ValueError as error:
-        return Verdict(name[: 2 * MAX_FQDN_LENGTH], "invalid", str(error))
+        code = _TOO_LONG if str(error).startswith(_TOO_LONG) else ""
+        return Verdict(name[: 2 * MAX_FQDN_LENGTH], "invalid", str(error), code)
     return _judge_pool(fqdn, rules) if mode == "pool" else _judge_own(fqdn, rules)
 
 
@@ -99,8 +113,9 @@ def _judge_own(fqdn: str, rules: Rules) -> Verdict:
         return Verdict(fqdn, "reserved", f"{pool} is a pool domain: ask for the name with mode pool")
     if pool := next((pool for pool in rules.pools if _below(pool, fqdn)), None):
         return Verdict(fqdn, "reserved", f"the pool domain {pool} lies below it")
-    if fqdn in rules.public_suffixes:
-        return Verdict(fqdn, "invalid", f"{fqdn} is a public suffix: nobody can have it delegated")
+    if rules.suffixes.privatesuffix(fqdn) is None:
+        reason = f"{fqdn} is a public suffix: names are registered below it, and nobody can have it delegated"
+        return Verdict(fqdn, "invalid", reason, "fqdn-public-suffix")
     return Verdict(fqdn, "free")
 
 
@@ -108,12 +123,6 @@ def pool_of(fqdn: str, rules: Rules) -> str | None:
     """The longest pool domain above a name."""
     above = [pool for pool in rules.pools if _below(fqdn, pool)]
     return max(above, key=len, default=None)
-
-
-def ancestors(fqdn: str) -> tuple[str, ...]:
-    """Every name above this one, nearest first, without the top level."""
-    labels = fqdn.split(".")
-    return tuple(".".join(labels[start:]) for start in range(1, len(labels) - 1))
 
 
 def nested(fqdn: str, zones: Iterable[str], rules: Rules) -> Verdict | None:

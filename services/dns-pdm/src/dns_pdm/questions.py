@@ -70,7 +70,8 @@ class Answers:
         verdict = names.judge(request.fqdn, request.mode, self.rules)
         if verdict.kind == "free":
             verdict = await self._among_others(verdict, asker)
-        return NameReply(fqdn=verdict.fqdn, verdict=verdict.kind, reason=verdict.reason)
+        why = verdict.trouble() if verdict.kind != "free" else None
+        return NameReply(fqdn=verdict.fqdn, verdict=verdict.kind, reason=verdict.reason, trouble=why)
 
     async def registrar(self, request: asked.Registrar, _asker: Asker | None) -> RegistrarReply:
         """Whether these credentials open this domain at the registrar; nothing is changed."""

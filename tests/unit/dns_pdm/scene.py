@@ -301,6 +301,7 @@ class Scene:
         self.dns = Dns(
             zones=self.keeper,
             world=self.world,
+            public=None,
             credentials=self.credentials,
             secrets=self.sealed,
             registrars=self.registrar,

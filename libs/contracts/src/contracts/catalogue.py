@@ -161,6 +161,7 @@ CAPACITY_WAKE_UP: Final = TimerRow("capacity-wake-up", TOFU, "try again whether 
 THROTTLE_WAKE_UP: Final = TimerRow("throttle-wake-up", TOFU, "the project's call budget has refilled")
 WITHDRAW_DEADLINE: Final = TimerRow("withdraw-deadline", TOFU, "destroy although DNS was not withdrawn in time")
 DELEGATION_CHECK: Final = TimerRow("delegation-check", DNS, "ask parent and child servers again")
+PROPAGATION_CHECK: Final = TimerRow("propagation-check", DNS, "ask resolvers what the public sees")
 DS_DUE: Final = TimerRow("ds-due", DNS, "the former servers are out of every cache: our DS may be set")
 
 TIMERS: Final[tuple[TimerRow, ...]] = (
@@ -174,6 +175,7 @@ TIMERS: Final[tuple[TimerRow, ...]] = (
     THROTTLE_WAKE_UP,
     WITHDRAW_DEADLINE,
     DELEGATION_CHECK,
+    PROPAGATION_CHECK,
     DS_DUE,
 )
 

@@ -137,6 +137,8 @@ class DnsPropagated(Fact):
     servers: tuple[ServerSays, ...]
     seen_by: int
     asked: int
+    percent: int = Field(default=0, ge=0, le=100)
+    cached_for_s: int = Field(default=0, description="How long the others may keep what they have, in seconds.")
 
     @property
     def key(self) -> str:

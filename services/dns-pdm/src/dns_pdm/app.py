@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bus import Bus, Service, answer, on, on_timer
-from contracts.catalogue import DELEGATION_CHECK, DNS, DS_DUE, KEYS, NAME, REGISTRAR, ZONE
+from contracts.catalogue import DELEGATION_CHECK, DNS, DS_DUE, KEYS, NAME, PROPAGATION_CHECK, REGISTRAR, ZONE
 from contracts.flux import FluxReleased
 from contracts.questions import Asker, KeysReply, Nothing
 from contracts.sovereign import (
@@ -27,11 +27,12 @@ from dns_pdm.delegation import Delegations
 from dns_pdm.keeping import Hosting, ZoneKeeper
 from dns_pdm.ports import Dns
 from dns_pdm.powerdns import PowerDns
+from dns_pdm.propagation import Resolvers
 from dns_pdm.questions import Answers
 from dns_pdm.registrars import ADAPTERS
 from dns_pdm.registrars.port import Registrars
 from dns_pdm.settings import Settings
-from dns_pdm.topology import IANA_ROOT, DescribedTopology, PublicTree
+from dns_pdm.topology import IANA_ROOT, DescribedTopology, PublicTree, server_at
 
 _MINTING_KEY_BYTES = 32
 
@@ -57,6 +58,7 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         dns = Dns(
             zones=keeper,
             world=Delegations(topology_of(settings)),
+            public=public_of(settings),
             credentials=credentials,
             secrets=bus.vault,
             registrars=registrars,
@@ -90,6 +92,7 @@ def _service(dns: Dns, answers: Answers, api: PowerDns, bus: Bus) -> Service:
             on(FluxReleased, partial(handlers.withdraw, dns=dns)),
             on(TofuDestroyed, partial(handlers.release, dns=dns)),
             on_timer(DELEGATION_CHECK, partial(handlers.look_again, dns=dns)),
+            on_timer(PROPAGATION_CHECK, partial(handlers.look_around, dns=dns)),
             on_timer(DS_DUE, partial(handlers.sign, dns=dns)),
         ],
         answers=[
@@ -127,6 +130,12 @@ def topology_of(settings: Settings) -> DescribedTopology:
     pools = dict.fromkeys(settings.pool_domains, settings.nameservers)
     tree = PublicTree(settings.root_servers or IANA_ROOT, settings.root_port) if settings.public_tree else None
     return DescribedTopology({**pools, **settings.tree_zones}, settings.tree_hosts, tree)
+
+
+def public_of(settings: Settings) -> Resolvers | None:
+    """The resolvers that stand for the public."""
+    servers = tuple(server_at(where, where) for where in settings.resolvers)
+    return Resolvers(servers) if servers else None
 
 
 def read_minting_key(path: Path) -> SecretStr:

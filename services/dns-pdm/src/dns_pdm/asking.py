@@ -1,4 +1,4 @@
-"""One question to one name server, over UDP and TCP after truncation, never through a resolver."""
+"""One question to one server, over UDP and TCP after truncation: a name server itself, or a resolver, recursively."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,12 +37,15 @@ class Server:
 class Asking:
     """A round of questions, a few at once."""
 
+    recursive: bool = False
+    """False asks a server for what it holds itself; True asks a resolver to find out."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def ask(self, server: Server, name: str, kind: str) -> dns.message.Message | None:
         """The answer, whatever it says; None when none came."""
         query = dns.message.make_query(name, kind, want_dnssec=True, payload=_PAYLOAD)
-        query.flags &= ~dns.flags.RD
+        if not self.recursive:
+            query.flags &= ~dns.flags.RD
         for _ in range(_ATTEMPTS):
             try:
                 async with self.slots:

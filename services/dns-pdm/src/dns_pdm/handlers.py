@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bus import Fired, TryAgain, Wake
-from contracts.catalogue import DELEGATION_CHECK, DS_DUE
+from contracts.catalogue import DELEGATION_CHECK, DS_DUE, PROPAGATION_CHECK
 from contracts.dns import (
     Delegation,
     DnsAwaitingDelegation,
     DnsDelegated,
     DnsFailed,
     DnsFlipped,
+    DnsPropagated,
     DnsPublished,
     DnsRefused,
     DnsReleased,
@@ -47,6 +48,8 @@ from dns_pdm.zones import LABELS, READY_TTL_S, RUN_TTL_S
 
 RELEASE: Final = "release"
 """Key of the timer that fires when the DS is out of every cache."""
+_LONGEST_PROPAGATION: Final = timedelta(hours=48)
+"""The longest that registries let resolvers keep a delegation."""
 _PROBE_LABEL: Final = "any-name"
 """What the wildcard is asked for."""
 
@@ -169,6 +172,22 @@ async def sign(fired: Fired, history: History, *, dns: Dns) -> Effects:
         return await flipping.sign(fired.about, history, _zone_of(reserved), dns=dns)
 
 
+async def look_around(fired: Fired, history: History, *, dns: Dns) -> Effects:
+    """Ask resolvers what the public sees, until all see it or no cache can be to blame any more."""
+    delegated = history.last(DnsDelegated, run=fired.about.run)
+    if dns.public is None or delegated is None or not wanted(fired.about, history):
+        return []
+    since = fired.due - delegated.event.time
+    again = [Wake(PROPAGATION_CHECK, min(max(since, dns.first_check), dns.slowest_check))]
+    published = history.data(DnsPublished, run=fired.about.run)
+    if published is None:
+        return again
+    seen = await dns.public.see(published.records, published.zone)
+    said = history.data(DnsPropagated, run=fired.about.run)
+    facts = [] if said is not None and said.key == seen.key else [seen]
+    return facts if seen.seen_by == seen.asked or since > _LONGEST_PROPAGATION else [*facts, *again]
+
+
 def wanted(about: About, history: History) -> bool:
     """Whether this run is the Sovereign's current one and nobody asked for its end."""
     return (
@@ -217,7 +236,8 @@ async def _look(
         unsaid = flipping.unsaid(history, zone, report) if flip else None
         sign_at = flipping.sign_at(history, zone, unsaid, since)
         sign = [Wake(DS_DUE, max(sign_at - since, timedelta(0)))] if sign_at else []
-        return [*([unsaid] if unsaid else []), DnsDelegated(servers=report.servers), *sign]
+        look = [Wake(PROPAGATION_CHECK, timedelta(0))] if dns.public is not None else []
+        return [*([unsaid] if unsaid else []), DnsDelegated(servers=report.servers), *sign, *look]
     done = flipping.Step()
     if flip:
         async with dns.alone(about.sovereign):

@@ -1,11 +1,12 @@
 """What the handlers need of the world, and the rules that they share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from contracts.dns import DnsPropagated, Record
 from contracts.request import SecretRef
 from dns_pdm import names
 from dns_pdm.delegation import Report
@@ -53,6 +54,14 @@ class World(Protocol):
         ...
 
 
+class Public(Protocol):
+    """What resolvers say."""
+
+    async def see(self, records: Iterable[Record], zone: str) -> DnsPropagated:
+        """Whether they give what was published."""
+        ...
+
+
 class Credentials(Protocol):
     """The Sovereigns' own keys to their zones."""
 
@@ -95,6 +104,8 @@ class Dns:
 
     zones: Zones
     world: World
+    public: Public | None
+    """None where no resolver is to be asked."""
     credentials: Credentials
     secrets: Secrets
     registrars: Registrars

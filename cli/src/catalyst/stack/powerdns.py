@@ -65,6 +65,8 @@ class PowerDns:
     """0 takes a free one, the same for UDP and TCP."""
     api_port: int = 0
     api_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    more_addresses: tuple[str, ...] = ()
+    """Other loopback addresses on which it answers DNS, on the same port."""
     safe_writes: bool = False
     """True waits for the disk at every write. A killed process loses nothing without it either, a lost machine may."""
     _process: asyncio.subprocess.Process | None = field(default=None, init=False, repr=False)
@@ -187,7 +189,7 @@ class PowerDns:
             "gsqlite3-pragma-foreign-keys": 1,
             "gsqlite3-pragma-synchronous": 1 if self.safe_writes else 0,
             "gsqlite3-dnssec": "yes",
-            "local-address": self.address,
+            "local-address": ", ".join((self.address, *self.more_addresses)),
             "local-port": self.dns_port,
             "socket-dir": self.folder,
             "daemon": "no",

@@ -185,7 +185,7 @@ async def _configure(resolver: Resolver, served: dict[str, str], port: int) -> N
         '  chroot: ""', '  username: ""', '  pidfile: ""', f'  directory: "{folder}"', "  use-syslog: no",
         f'  logfile: "{folder / "unbound.log"}"', "  verbosity: 1", "  num-threads: 1", "  do-ip6: no",
         "  do-not-query-localhost: no", '  module-config: "validator iterator"', "  trust-anchor-file: root.key",
-        "  root-hints: root.hints",
+        *(["  root-hints: root.hints"] if port == 53 else ()),
         "remote-control:", "  control-enable: no",
     ]  # fmt: skip
     if port != 53:

@@ -1,8 +1,7 @@
 """A private tree of real servers, signed from its root, and a real resolver that validates: root, works, omani.works.
 
-Every server has a loopback address of its own and one port that all share, as port 53 is shared outside. Where we may
-listen on 53 itself, unbound walks down from the root's hints; elsewhere it is told where each zone is served, and still
-validates every step from the root's key.
+Every server has a loopback address of its own, and all of them port 53, as outside: the resolver and we walk down from
+the root's hints. An ordinary user may not listen there, but may have a network of his own (see conftest).
 """
 
 import asyncio
@@ -23,6 +22,7 @@ from pydantic import SecretStr
 
 from catalyst.stack.powerdns import PowerDns as Server
 from catalyst.stack.powerdns import PowerDnsProgram, free_port
+from dns_pdm.asking import DNS_PORT
 from dns_pdm.delegation import Delegations, Report
 from dns_pdm.keeping import Hosting, ZoneKeeper
 from dns_pdm.names import Rules
@@ -125,11 +125,10 @@ async def tree(program: PowerDnsProgram, unbound: str, folder: Path) -> AsyncIte
     """Build it from below, so that each parent knows the DS of its child."""
     # Of 127.0.0.0/8, so that trees of several tests at once do not meet.
     net = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250) + 1}"
-    port = 53 if _may_listen(f"{net}.1") else free_port(f"{net}.1", udp=True)
     async with AsyncExitStack() as stack:
 
         async def serve(name: str, *addresses: str) -> PowerDns:
-            server = Server(program, folder / name, addresses[0], dns_port=port, more_addresses=addresses[1:])
+            server = Server(program, folder / name, addresses[0], dns_port=DNS_PORT, more_addresses=addresses[1:])
             await stack.enter_async_context(server)
             return await stack.enter_async_context(PowerDns.connect(server.api_url, SecretStr(server.api_key)))
 
@@ -149,46 +148,37 @@ async def tree(program: PowerDnsProgram, unbound: str, folder: Path) -> AsyncIte
         root_ns = RecordSet(".", "NS", _TTL_S, ("a.root.",))
         apex = (_soa(".", "a.root"), root_ns, RecordSet("a.root.", "A", _TTL_S, (f"{net}.1",)), *top)
         await root.create(NewZone(".", "root", apex, signed=True, nsec3=""))
-        served = {
-            ".": f"{net}.1",
-            "works.": f"{net}.2",
-            f"{POOL}.": f"{net}.3",
-            f"{FQDN}.": f"{net}.3",
-            f"{OWN}.": f"{net}.3",
-        }
         resolver = Resolver(unbound, folder / "unbound/unbound.conf", f"{net}.9", free_port(f"{net}.9", udp=True))
-        await _configure(resolver, served, port)
+        await _configure(resolver, f"{net}.1")
         stack.push_async_callback(resolver.stop)
         await resolver.start()
-        delegations = Delegations(PublicTree({"a.root": (f"{net}.1",)}, port))
+        delegations = Delegations(PublicTree({"a.root": (f"{net}.1",)}))
         yield Tree(registry, ours, keeper, delegations, resolver)
 
 
-def _may_listen(address: str) -> bool:
+def may_listen() -> bool:
+    """Whether we may listen on port 53."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
-            probe.bind((address, 53))
+            probe.bind((f"127.{secrets.randbelow(200) + 20}.0.1", DNS_PORT))
         except OSError:
             return False
     return True
 
 
-async def _configure(resolver: Resolver, served: dict[str, str], port: int) -> None:
+async def _configure(resolver: Resolver, root: str) -> None:
     folder = resolver.configuration.parent
     folder.mkdir()
     query = dns.message.make_query(".", "DNSKEY")
-    keys = (await dns.asyncquery.udp(query, served["."], timeout=20, port=port)).answer
+    keys = (await dns.asyncquery.udp(query, root, timeout=20)).answer
     (folder / "root.key").write_text("\n".join(one.to_text() for one in keys) + "\n")
-    (folder / "root.hints").write_text(f". 3600 IN NS a.root.\na.root. 3600 IN A {served['.']}\n")
+    (folder / "root.hints").write_text(f". 3600 IN NS a.root.\na.root. 3600 IN A {root}\n")
     lines = [
         "server:", f"  interface: {resolver.address}@{resolver.port}", "  access-control: 127.0.0.0/8 allow",
         '  chroot: ""', '  username: ""', '  pidfile: ""', f'  directory: "{folder}"', "  use-syslog: no",
         f'  logfile: "{folder / "unbound.log"}"', "  verbosity: 1", "  num-threads: 1", "  do-ip6: no",
         "  do-not-query-localhost: no", '  module-config: "validator iterator"', "  trust-anchor-file: root.key",
-        *(["  root-hints: root.hints"] if port == 53 else ()),
+        "  root-hints: root.hints",
         "remote-control:", "  control-enable: no",
     ]  # fmt: skip
-    if port != 53:
-        for zone, address in served.items():
-            lines += ["stub-zone:", f'  name: "{zone}"', f"  stub-addr: {address}@{port}"]
     resolver.configuration.write_text("\n".join(lines) + "\n")

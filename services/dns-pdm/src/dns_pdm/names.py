@@ -12,7 +12,7 @@ from typing import Final, Literal
 import idna
 from publicsuffixlist import PublicSuffixList
 
-from contracts.errors import Trouble, trouble
+from contracts.errors import REGISTRY, Trouble, trouble
 from contracts.identity import MAX_FQDN_LENGTH, sovereign_id
 
 Mode = Literal["pool", "byo-manual", "byo-api"]
@@ -33,7 +33,6 @@ _CODES: Final = {
     "taken": "fqdn-taken",
     "invalid": "fqdn-invalid",
 }
-_TOO_LONG: Final = "fqdn-too-long"
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ def judge(name: str, mode: Mode, rules: Rules) -> Verdict:
     try:
         fqdn = normalise(name)
     except ValueError as error:
-        code = _TOO_LONG if str(error).startswith(_TOO_LONG) else ""
-        return Verdict(name[: 2 * MAX_FQDN_LENGTH], "invalid", str(error), code)
+        code = str(error).partition(":")[0]
+        return Verdict(name[: 2 * MAX_FQDN_LENGTH], "invalid", str(error), code if code in REGISTRY else "")
     return _judge_pool(fqdn, rules) if mode == "pool" else _judge_own(fqdn, rules)
 
 

@@ -1,0 +1,172 @@
+"""A name through any lives: never two owners, never freed while its zone answers or its cloud exists.
+
+What intake, the runner and the watcher would say comes in any order that they could say it in; every event and timer
+may come again at any later time, calls fail, and time passes as it likes.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus import Fired, Refused, TryAgain, Wake
+from contracts import About, Event, Fact
+from contracts.dns import DnsReleased, DnsReserved, DnsWithdrawn
+from contracts.flux import FluxReleased
+from contracts.sovereign import (
+    SovereignCancelRequested,
+    SovereignDecommissioned,
+    SovereignDecommissionRequested,
+    SovereignRequested,
+)
+from contracts.tofu import TofuApplied, TofuDestroyed
+from dns_pdm import handlers
+from dns_pdm.zones import absolute
+from tests.unit.dns_pdm.said import applied, requested
+from tests.unit.dns_pdm.scene import POOL, Failing, Scene
+
+FQDN, ID = "demo.omani.works", "demo_omani_works"
+HANDLERS: dict[type[Fact], Callable[..., Any]] = {
+    SovereignRequested: handlers.reserve,
+    TofuApplied: handlers.publish,
+    FluxReleased: handlers.withdraw,
+    TofuDestroyed: handlers.release,
+}
+ACTIONS = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from(["acme", "globex"])),
+    st.tuples(st.sampled_from(["cloud", "cancel", "decommission", "destroy", "end"]), st.none()),
+    st.tuples(st.just("deliver"), st.integers(0, 50)),
+    st.tuples(st.just("latest"), st.none()),
+    st.tuples(st.just("fire"), st.integers(0, 50)),
+    st.tuples(st.just("pass"), st.sampled_from([1, 70, 4000])),
+    st.tuples(st.just("crash"), st.tuples(st.integers(1, 12), st.booleans())),
+)
+
+
+@dataclass
+class World:
+    """The scene, and who else acts in it."""
+
+    scene: Scene = field(default_factory=lambda: Scene(About(sovereign=ID, owner="acme", life=1, run=1)))
+    clouds: set[int] = field(default_factory=set)
+    """Lives whose cloud exists."""
+    owners: dict[int, str] = field(default_factory=dict)
+    heard: list[Event[Any]] = field(default_factory=list)
+    timers: list[Fired] = field(default_factory=list)
+
+    @property
+    def about(self) -> About:
+        history = self.scene.history
+        return About(sovereign=ID, owner=self.owners[history.life], life=history.life, run=history.run)
+
+    def said(self, fact: type[Fact]) -> bool:
+        return self.scene.history.alive and self.scene.history.last(fact) is not None
+
+    def say(self, fact: Fact, about: About | None = None) -> None:
+        event = self.scene.say(fact, about or self.about)
+        if type(fact) in HANDLERS:
+            self.heard.append(event)
+
+    async def act(self, action: str, argument: Any) -> None:
+        history, leaving = self.scene.history, self.said(SovereignDecommissionRequested)
+        if action == "ask" and not history.alive:
+            self.owners[history.life + 1] = argument
+            about = About(sovereign=ID, owner=argument, life=history.life + 1, run=history.run + 1)
+            self.say(requested(), about)
+        elif action == "ask" and argument == self.owners[history.life] and not leaving:
+            self.say(requested(kind="retry"), self.about.model_copy(update={"run": history.run + 1}))
+        elif action == "cloud" and self.said(DnsReserved) and not leaving:
+            self.clouds.add(history.life)
+            self.say(applied(f"192.0.2.{history.life}", ""))
+        elif action == "cancel" and history.alive and not leaving:
+            self.say(SovereignCancelRequested())
+        elif action == "decommission" and history.alive:
+            self.say(SovereignDecommissionRequested())
+            self.say(FluxReleased(verified=True))
+        elif action == "destroy" and leaving:
+            self.clouds.discard(history.life)
+            self.say(TofuDestroyed())
+        elif action == "end" and self.said(DnsReleased):
+            self.say(SovereignDecommissioned(cause=self.heard[-1].id))
+        elif action == "pass":
+            self.scene.pass_time(timedelta(seconds=argument))
+        elif action == "crash":
+            at, after = argument
+            failing = self.scene.failing
+            failing.at, failing.after = failing.calls + at, after
+        elif self.heard and action in {"deliver", "latest"}:
+            event = self.heard[-1] if action == "latest" else self.heard[argument % len(self.heard)]
+            await self._run(HANDLERS[type(event.data)], event, event.about, event.time)
+        elif self.timers and action == "fire":
+            timer = self.timers[argument % len(self.timers)]
+            self.scene.now = max(self.scene.now, timer.due)
+            await self._run(handlers.look_again, timer, timer.about, timer.due)
+
+    async def _run(self, handler: Callable[..., Any], event: Any, about: About, since: Any) -> None:
+        try:
+            effects = list(await handler(event, self.scene.history, dns=self.scene.dns))
+        except (TryAgain, Refused):
+            return
+        for effect in effects:
+            if isinstance(effect, Wake):
+                due = since + effect.after
+                self.timers.append(Fired(timer=effect.timer.name, about=about, key=effect.key, due=due))
+                continue
+            if isinstance(effect, DnsReleased):
+                assert about.life not in self.clouds, "freed while its cloud exists"
+            self.scene.say(effect, about, cause=event if isinstance(event, Event) else None)
+
+    def check(self) -> None:
+        """What holds at any time."""
+        history = self.scene.history
+        zone = self.scene.zones.zones.get(absolute(FQDN))
+        in_pool = [item.type for item in self.scene.zones.zones[absolute(POOL)].records if item.name == absolute(FQDN)]
+        free = not history.alive or history.last(DnsReleased) is not None
+        if free:
+            assert zone is None, "freed while its zone answers"
+            assert in_pool == [], "freed while it is delegated"
+        if zone is not None:
+            assert zone.account == f"catalyst-zero/{history.life}", "a zone of a life that is not the present one"
+            addresses = {text for item in zone.records if item.type == "A" for text in item.content}
+            assert addresses <= {f"192.0.2.{history.life}"}, "a name points at another life's cloud"
+        if history.alive and history.last(DnsWithdrawn) and zone is not None:
+            assert {item.type for item in zone.records} <= {"SOA", "NS"}, "withdrawn, but something is written again"
+            assert "DS" not in in_pool
+        for event in self.scene.events:
+            assert event.owner == self.owners[event.life], "two owners"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ACTIONS, min_size=10, max_size=40))
+def test_a_name_has_one_owner_and_is_free_only_when_nothing_of_it_is_left(actions: list[tuple[str, Any]]) -> None:
+    async def live() -> None:
+        world = World()
+        for action, argument in actions:
+            await world.act(action, argument)
+            world.check()
+
+    asyncio.run(live())
+
+
+def test_the_usual_life_is_among_those_lives() -> None:
+    """The property is not empty: two lives of two owners, one after the other, with a crash on the way."""
+
+    async def live() -> None:
+        world = World()
+        for owner in ("acme", "globex"):
+            story = ["ask", "latest", "cloud", "latest", "decommission", "latest", "destroy", "pass", "latest", "end"]
+            for action in story:
+                argument = {"ask": owner, "pass": 70}.get(action)
+                await world.act(action, argument)
+                world.check()
+            world.scene.failing.at = 0
+        assert world.owners == {1: "acme", 2: "globex"}
+        assert not world.scene.history.alive
+        assert [len(world.scene.facts(fact)) for fact in (DnsReserved, DnsReleased)] == [2, 2]
+        assert isinstance(world.scene.failing, Failing)
+
+    asyncio.run(live())

@@ -181,33 +181,70 @@ async def test_a_reserved_label_is_refused_and_leaves_nothing(door: str, intake:
     assert await api.zone("www.omani.works") is None
 
 
-async def test_a_customers_domain_waits_and_goes_on_by_itself_when_it_is_pasted(
+async def test_a_customers_domain_waits_through_a_restart_and_goes_on_by_itself_when_it_is_pasted(
     nats_server: NatsServer, bus_of: BusOf, server: Server, server_in: ServerIn, tmp_path: Path, intake: Bus
 ) -> None:
     about = DEMO.model_copy(update={"sovereign": "shop_example_test"})
     registry = await server_in("registry")
-    settings = settings_for(
-        nats_server,
-        server,
-        tmp_path,
-        tree_zones={"example.test": ("ns.registry.test",)},
-        tree_hosts={**dict.fromkeys(NS, where(server)), "ns.registry.test": where(registry)},
-    )
-    async with (
-        PowerDns.connect(registry.api_url, SecretStr(registry.api_key)) as parent,
-        running(settings, await bus_of("dns-pdm")),
-    ):
+    hosts = {**dict.fromkeys(NS, where(server)), "ns.registry.test": where(registry)}
+
+    def settings() -> Settings:
+        """A replica's own: its zone door listens elsewhere."""
+        zones = {"example.test": ("ns.registry.test",)}
+        return settings_for(nats_server, server, tmp_path, tree_zones=zones, tree_hosts=hosts)
+
+    async with PowerDns.connect(registry.api_url, SecretStr(registry.api_key)) as parent:
         await parent.create(registry_zone("example.test"))
-        await say(intake, requested("shop.example.test", "byo-manual"), about)
-        reserved = await until(intake, DnsReserved, about)
-        waiting = await until(intake, DnsAwaitingDelegation, about)
+        async with running(settings(), await bus_of("dns-pdm")):
+            await say(intake, requested("shop.example.test", "byo-manual"), about)
+            reserved = await until(intake, DnsReserved, about)
+            waiting = await until(intake, DnsAwaitingDelegation, about)
         assert (waiting.nameservers, waiting.ds) == (NS, reserved.ds)
         assert [said.said for said in waiting.servers if said.side == "parent"] == ["does not delegate the zone"]
         await parent.change("example.test", pasted("shop.example.test", NS, reserved.ds))
-        delegated = await until(intake, DnsDelegated, about)
-        assert [said.ds_key_tags for said in delegated.servers if said.side == "parent"] == [
-            tuple(ds.key_tag for ds in reserved.ds)
-        ]
+        # Nobody was there when the timer fired; now there are two, and one of them goes on.
+        async with running(settings(), await bus_of("dns-pdm")), running(settings(), await bus_of("dns-pdm")):
+            delegated = await until(intake, DnsDelegated, about)
+    assert [said.ds_key_tags for said in delegated.servers if said.side == "parent"] == [
+        tuple(ds.key_tag for ds in reserved.ds)
+    ]
+    said = [item.event.data.fact for item in (await intake.journal.history(about.sovereign)).recorded]
+    assert (said.count("dns.reserved"), said.count("dns.delegated")) == (1, 1)
+
+
+async def test_two_replicas_make_one_zone_of_each_name_and_the_way_back_leaves_none(
+    nats_server: NatsServer, bus_of: BusOf, server: Server, api: PowerDns, tmp_path: Path, intake: Bus, tofu: Bus
+) -> None:
+    names = [f"twin-{number}" for number in range(6)]
+    abouts = [DEMO.model_copy(update={"sovereign": f"{name}_omani_works"}) for name in names]
+    flux = await bus_of("flux-watcher")
+    one, other = (settings_for(nats_server, server, tmp_path) for _ in range(2))
+    async with running(one, await bus_of("dns-pdm")), running(other, await bus_of("dns-pdm")):
+        before = await api.zone(POOL)
+        for name, about in zip(names, abouts, strict=True):
+            await say(intake, requested(f"{name}.omani.works"), about)
+        for about in abouts:
+            await until(intake, DnsReserved, about)
+            await say(tofu, applied(), about)
+        for about in abouts:
+            await until(intake, DnsDelegated, about)
+            await say(intake, SovereignDecommissionRequested(), about)
+            await say(flux, FluxReleased(verified=True), about)
+        assert set(await api.zone_names()) == {POOL, *(f"{name}.omani.works" for name in names)}
+        for about in abouts:
+            await until(intake, DnsWithdrawn, about)
+            await say(tofu, TofuDestroyed(), about)
+        for about in abouts:
+            await until(intake, DnsReleased, about)
+    assert await api.zone_names() == (POOL,)
+    after = await api.zone(POOL)
+    assert before is not None
+    assert after is not None
+    held = [{item for item in zone.records if item.type != "SOA"} for zone in (before, after)]
+    assert held[0] == held[1]
+    for about in abouts:
+        said = [item.event.data.fact for item in (await intake.journal.history(about.sovereign)).recorded]
+        assert len(said) == len(set(said)), said
 
 
 async def test_names_and_zones_are_answered(door: str, intake: Bus, bus_of: BusOf) -> None:

@@ -6,10 +6,9 @@ A zone is ours when its account says so, with the number of the life that made i
 touched. The delegation inside a pool domain is ours when its record sets carry our mark.
 """
 
-import asyncio
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from bus import Refused, TryAgain
@@ -111,8 +110,6 @@ class ZoneKeeper:
     api: Api
     hosting: Hosting
     rules: names.Rules
-    _pool_turns: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """A pool zone is shared by its Sovereigns, and PowerDNS refuses (500) a change that meets another of one zone."""
 
     async def ensure_pools(self) -> None:
         """Make the pool zones that are missing; one that is there is left as it is, whoever made it."""
@@ -229,8 +226,7 @@ class ZoneKeeper:
         ]  # fmt: skip
         if not changes:
             return
-        async with self._pool_turns:
-            await self.api.change(pool, changes)
+        await self.api.change(pool, changes)
         if wrong := zones.unsettled(changes, await self.api.records_at(pool, fqdn) or ()):
             raise TryAgain(f"{pool}: written, but reads back otherwise: {', '.join(wrong)}")
 
@@ -241,8 +237,7 @@ class ZoneKeeper:
         found = await self.api.records_at(pool, fqdn) or ()
         changes = [Change(item.name, item.type) for item in found if item.type in kinds and item.mark == MARK]
         if changes:
-            async with self._pool_turns:
-                await self.api.change(pool, changes)
+            await self.api.change(pool, changes)
             if wrong := zones.unsettled(changes, await self.api.records_at(pool, fqdn) or ()):
                 raise TryAgain(f"{pool}: removed, but still there: {', '.join(wrong)}")
 

@@ -113,6 +113,11 @@ async def test_each_broken_chain_is_named_as_the_resolver_suffers_it(world: Tree
     # A former host's server, which does not know the zone any more.
     stale = {f"lacks {', '.join(NS)}; still names ns.works"}
     assert await breaks(ds, pasted("NS", "ns.works.")) == (stale, "SERVFAIL", False)
+    glue = RecordSet(f"{NS[1]}.", "A", 60, ("127.0.0.77",))
+    [(_host, [address])] = [item for item in world.keeper.hosting.glue.items() if item[0] == NS[1]]
+    wrong = {f"its glue for {NS[1]} is 127.0.0.77, but the host is at {address}"}
+    assert (await breaks(ns, glue))[0] == wrong
+    await world.put(world.registry, "works", RecordSet(glue.name, "A", 60, (address,)))
     half = {f"lacks {NS[1]}"}
     assert await breaks(pasted("NS", f"{NS[0]}.")) == (half, "NOERROR", True)
     assert await breaks(ns) == ({""}, "NOERROR", True)

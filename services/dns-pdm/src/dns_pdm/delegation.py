@@ -7,13 +7,15 @@ which one still tells the old story, and for how long others may believe it.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
@@ -22,6 +24,7 @@ from dns_pdm import chain
 from dns_pdm.asking import ASK_WITHIN_S, Asking, Server, record_set
 
 Verdict = Literal["agrees", "differs", "lame", "silent"]
+_ADDRESSES = frozenset({dns.rdatatype.A, dns.rdatatype.AAAA})
 _ANSWERED = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
 
@@ -63,6 +66,8 @@ class _Expected:
     nameservers: tuple[str, ...]
     keys: dns.rrset.RRset | None = None
     ds_required: bool = False
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Where our name servers are by their own word, as far as they lie in zones of ours."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ class Delegations:
         wanted = tuple(sorted(host.lower() for host in nameservers))
         children = await self._children(asking, _Expected(zone, wanted))
         keys = next((child.keys for child in children if child.keys), None)
-        parents = await self._parents(asking, _Expected(zone, wanted, keys, ds_required))
+        addresses = await self._own_addresses(asking, wanted)
+        parents = await self._parents(asking, _Expected(zone, wanted, keys, ds_required, addresses))
         return Report((*parents, *_same_serial(children)))
 
     async def gone(self, zone: str) -> Report:
@@ -104,6 +110,15 @@ class Delegations:
             for (server, name, kind), task in zip(questions, asked, strict=True)
             if (answer := task.result()) is None or answer.answer
         )
+
+    async def _own_addresses(self, asking: Asking, hosts: Sequence[str]) -> dict[str, frozenset[str]]:
+        """What the first of our servers that answers says of our name servers' addresses."""
+        for server in await self.topology.hosts(hosts):
+            asked = [answer for host in hosts for answer in await asking.ask_all(server, host, ("A", "AAAA"))]
+            if any(asked):
+                known = zip([host for host in hosts for _kind in range(2)], asked, strict=True)
+                return _by_host((host, answer) for host, answer in known if answer and answer.flags & dns.flags.AA)
+        return {}
 
     async def _parents(self, asking: Asking, expected: _Expected) -> tuple[ServerSays, ...]:
         servers = await self.topology.parents(expected.zone)
@@ -134,7 +149,11 @@ async def _ask_parent(asking: Asking, server: Server, expected: _Expected) -> Se
     ns_set = record_set(ns, expected.zone, dns.rdatatype.NS)
     ds_set = record_set(ds, expected.zone, dns.rdatatype.DS)
     found = chain.hosts(ns_set)
-    said = _ns_difference(found, expected.nameservers) or _ds_difference(ds_set, expected)
+    said = (
+        _ns_difference(found, expected.nameservers)
+        or _glue_difference(ns, expected)
+        or _ds_difference(ds_set, expected)
+    )
     return ServerSays(
         server=str(server),
         side="parent",
@@ -157,6 +176,28 @@ def _ds_difference(ds: dns.rrset.RRset | None, expected: _Expected) -> str:
         return ""
     tags = ", ".join(str(one.key_tag) for one in ds)
     return f"its DS ({tags}) fits no key of the zone: resolvers that validate refuse every answer"
+
+
+def _by_host(answers: Iterable[tuple[str, dns.message.Message]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for host, answer in answers:
+        for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+            here = answer.get_rrset(answer.answer, dns.name.from_text(host), dns.rdataclass.IN, kind)
+            found[host] = found.get(host, frozenset()) | {str(one.address) for one in here or ()}
+    return {host: addresses for host, addresses in found.items() if addresses}
+
+
+def _glue_difference(referral: dns.message.Message, expected: _Expected) -> str:
+    """What is wrong with the addresses that a parent hands out beside our names (glue); none is fine."""
+    told = []
+    for host, own in sorted(expected.addresses.items()):
+        sets = [one for one in referral.additional if str(one.name).lower() == f"{host}." and one.rdtype in _ADDRESSES]
+        glue = {str(one.address) for rrset in sets for one in rrset}
+        if glue - own:
+            told.append(
+                f"its glue for {host} is {', '.join(sorted(glue))}, but the host is at {', '.join(sorted(own))}"
+            )
+    return "; ".join(told)
 
 
 def _ns_difference(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:

@@ -222,6 +222,7 @@ class Stack:
             "DNS_PDM_CREATE_POOL_ZONES": "true",
             "DNS_PDM_TREE_ZONES": json.dumps({POOL_DOMAIN: NAMESERVERS, CUSTOMER_ZONE: HOSTS}),
             "DNS_PDM_TREE_HOSTS": json.dumps(hosts),
+            "DNS_PDM_RESOLVERS": json.dumps([f"127.0.0.1:{dns.dns_port}"]),
             "DNS_PDM_FIRST_CHECK_S": "2",
             "DNS_PDM_DS_TTL_S": "2",
             "DNS_PDM_MINTING_KEY_FILE": str(self.directory / "minting.key"),

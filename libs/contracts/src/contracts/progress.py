@@ -136,14 +136,16 @@ def _published(view: View, fact: dns.DnsPublished, _at: datetime, _event: Event[
 def _awaiting(view: View, fact: dns.DnsAwaitingDelegation, _at: datetime, _event: Event[Any]) -> None:
     view.dns.nameservers, view.dns.ds, view.dns.servers = fact.nameservers, fact.ds, fact.servers
     view.dns.state, view.dns.next_check_at = "awaiting-delegation", fact.next_check_at
+    view.dns.registrar, view.dns.cached_for_s = fact.registrar, fact.cached_for_s
 
 
 def _delegated(view: View, fact: dns.DnsDelegated, _at: datetime, _event: Event[Any]) -> None:
     view.dns.servers, view.dns.state, view.dns.next_check_at = fact.servers, "delegated", None
+    view.dns.registrar, view.dns.cached_for_s = "", 0
 
 
 def _propagated(view: View, fact: dns.DnsPropagated, _at: datetime, _event: Event[Any]) -> None:
-    view.dns.seen_by, view.dns.asked = fact.seen_by, fact.asked
+    view.dns.seen_by, view.dns.asked, view.dns.cached_for_s = fact.seen_by, fact.asked, fact.cached_for_s
 
 
 def _dns_trouble(view: View, fact: dns.DnsFailed | dns.DnsRefused, _at: datetime, _event: Event[Any]) -> None:

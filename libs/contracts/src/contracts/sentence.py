@@ -122,6 +122,8 @@ def _bare(name: str) -> str:
 
 
 def _finishing(view: View) -> str:
+    if view.dns.state == "awaiting-delegation" and view.dns.registrar:
+        return f"Everything is installed; {view.dns.registrar}."
     if view.dns.state == "awaiting-delegation":
         return "Everything is installed; the domain is not delegated to us yet: paste the NS records at the registrar."
     failing = [host.host for host in view.probes if host.reason]

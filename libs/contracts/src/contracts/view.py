@@ -155,6 +155,8 @@ class Dns(Row):
     servers: tuple[ServerSays, ...] = ()
     state: DnsState = "none"
     next_check_at: AwareDatetime | None = None
+    registrar: str = Field(default="", description="byo-api: what is being waited for at the registrar.")
+    cached_for_s: int = Field(default=0, description="How long resolvers may keep the old answers, in seconds.")
     seen_by: int | None = None
     asked: int | None = None
 

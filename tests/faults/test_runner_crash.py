@@ -18,7 +18,7 @@ from tofu_runner.settings import Settings
 LEASE = {"CATALYST_LEASE_TTL_S": "3", "CATALYST_LEASE_SURE_S": "2", "CATALYST_LEASE_RENEW_S": "0.5"}
 
 
-def environment(here: Stand) -> dict[str, str]:
+def environment(here: Stand, lease: dict[str, str]) -> dict[str, str]:
     settings = here.settings
     own = {
         name: str(getattr(settings, name))
@@ -28,13 +28,18 @@ def environment(here: Stand) -> dict[str, str]:
     given = {f"TOFU_RUNNER_{name.upper()}": value for name, value in own.items() if not name.startswith("tofu")}
     tools = {"CATALYST_TOFU": own["tofu"], "CATALYST_TOFU_CLI_CONFIG": own["tofu_cli_config"]}
     path = {"PATH": os.environ["PATH"]}
-    return path | given | tools | LEASE | here.server.environment("tofu-runner") | {"CATALYST_REPLICA": "doomed"}
+    return path | given | tools | lease | here.server.environment("tofu-runner") | {"CATALYST_REPLICA": "doomed"}
 
 
 @asynccontextmanager
-async def service(here: Stand) -> AsyncIterator[asyncio.subprocess.Process]:
+async def service(here: Stand, lease: dict[str, str] | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service as a process, with a short lease unless another is given."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tofu_runner", env=environment(here), stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "tofu_runner",
+        env=environment(here, LEASE if lease is None else lease),
+        stdout=asyncio.subprocess.DEVNULL,
     )
     try:
         yield process

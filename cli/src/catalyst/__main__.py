@@ -30,6 +30,7 @@ for command in (
     acting.approve,
     acting.reconcile,
     acting.decommission,
+    acting.ssh,
     proving.proof,
     operating.user,
     operating.keys,

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from bus import Answer, Bus
-from contracts.catalogue import CANCEL, DECOMMISSION, RETRY, SUBMIT
+from contracts.catalogue import CANCEL, DECOMMISSION, RETRY, SSH, SUBMIT
 from contracts.dns import DnsRefused, DnsReleased
 from contracts.errors import trouble
 from contracts.event import About
 from contracts.history import History
-from contracts.questions import Command, Decommission, Retry, Submit
+from contracts.questions import Command, Decommission, Retry, Ssh, Submit
 from contracts.request import SealedSecret
 from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from contracts.summary import Summary
@@ -163,3 +163,33 @@ async def test_the_loser_of_a_race_never_overwrites_the_winners_secret(running_i
     stored = await tofu.kv("sealed").get("tofu-runner.demo_omani_works.1.cloud-token")
     assert stored is not None
     assert json.loads(stored.value)["ciphertext"] == winner["secrets"][0]["ciphertext"]
+
+
+async def test_ssh_is_opened_and_closed_by_a_run_that_differs_in_nothing_else(
+    running_intake: Bus, bus_of: BusOf
+) -> None:
+    gateway = await bus_of("gateway")
+    await gateway.ask(SUBMIT, Submit(body=request_body(ssh_allowed_cidrs=["198.51.100.0/24"])), asker=OPERATOR)
+    opened = Ssh(sovereign="demo_omani_works", cidr="203.0.113.7/32", open=True)
+    with pytest.raises(Answer) as refused:
+        await gateway.ask(SSH, opened, asker=OPERATOR)
+    assert refused.value.trouble.code == "not-now", "a run is under way"
+    await gateway.ask(CANCEL, Command(sovereign="demo_omani_works"), asker=OPERATOR)
+
+    async def requested(run: int) -> SovereignRequested | None:
+        await until(lambda: _fact(running_intake, "sovereign.cancelled"))
+        return (await running_intake.journal.fold("demo_omani_works")).data(SovereignRequested, run=run)
+
+    first = await requested(1)
+    assert first is not None
+    assert (await gateway.ask(SSH, opened, asker=OPERATOR)).run == 2
+    second = await requested(2)
+    assert second is not None
+    assert second.shape.ssh_allowed_cidrs == ("198.51.100.0/24", "203.0.113.7/32")
+    assert second.shape.model_copy(update={"ssh_allowed_cidrs": first.shape.ssh_allowed_cidrs}) == first.shape
+    assert second.kind == "change"
+    assert second.body_digest != first.body_digest
+
+
+async def _fact(bus: Bus, name: str) -> bool:
+    return any(item.event.data.fact == name for item in await bus.journal.fold("demo_omani_works"))

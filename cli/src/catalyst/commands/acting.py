@@ -56,6 +56,19 @@ def retry(sovereign: str, *, reason: str, token_file: str | None, watching: bool
 
 
 @click.command()
+@click.argument("what", type=click.Choice(("open", "close")))
+@sovereign_argument
+@click.option("--from", "cidr", required=True, help="The network, such as 203.0.113.7/32.")
+@click.option("--reason", default="", help="Kept with the command.")
+@token_option
+@json_option
+def ssh(what: str, sovereign: str, *, cidr: str, reason: str, token_file: str | None, as_json: bool) -> None:
+    """Open or close SSH to the nodes for one network; the firewall changes in place, nothing else does."""
+    body = {"cidr": cidr, "open": what == "open", "reason": reason}
+    _accepted(sovereign, f"ssh {what}", command(sovereign, "ssh", body, _token(token_file)), as_json=as_json)
+
+
+@click.command()
 @sovereign_argument
 @click.option("--digest", help="The plan's digest; asked for when it is not given.")
 @json_option

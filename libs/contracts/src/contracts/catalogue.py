@@ -218,6 +218,10 @@ RETRY: Final = Question(
     INTAKE, "retry", questions.Retry, questions.Accepted, "Go on from what exists.",
     "POST", f"{_S}/{{sovereign}}/retry", "operator",
 )
+SSH: Final = Question(
+    INTAKE, "ssh", questions.Ssh, questions.Accepted, "Open or close SSH for one network, in place.",
+    "POST", f"{_S}/{{sovereign}}/ssh", "operator",
+)
 APPROVE: Final = Question(
     INTAKE, "approve", questions.Approve, questions.Accepted, "Approve the plan with this digest.",
     "POST", f"{_S}/{{sovereign}}/approve", "approver",
@@ -312,7 +316,7 @@ KEYS: Final[dict[str, Question]] = {
 }  # fmt: skip
 
 QUESTIONS: Final[tuple[Question, ...]] = (
-    SUBMIT, CANCEL, RETRY, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS,
+    SUBMIT, CANCEL, RETRY, SSH, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS,
     CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES, DESCRIBE,
     *KEYS.values(),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from contracts.event import Model
 from contracts.identity import Actor, Digest, Fqdn, Owner, SovereignId
 from contracts.node import Stage, StageState
 from contracts.proof import SigningKey
-from contracts.request import RegistrarName, SealedSecret, Shape, Topology
+from contracts.request import Cidr, RegistrarName, SealedSecret, Shape, Topology
 from contracts.tofu import Cost
 
 Reason = Annotated[str, StringConstraints(max_length=500)]
@@ -61,6 +61,14 @@ class Command(OfSovereign):
 class Retry(Command):
     """Go on from what exists; brings the secrets that are gone."""
 
+    secrets: tuple[SealedSecret, ...] = ()
+
+
+class Ssh(Command):
+    """Let a network reach the nodes by SSH, or no longer; the firewall changes in place."""
+
+    cidr: Cidr = Field(description="Such as 203.0.113.7/32.")
+    open: bool
     secrets: tuple[SealedSecret, ...] = ()
 
 

@@ -20,6 +20,7 @@ from contracts.catalogue import (
     QUESTIONS,
     REGISTRAR,
     RETRY,
+    SSH,
     SUBMIT,
     TOKEN,
     Question,
@@ -158,6 +159,7 @@ async def _preflight(api: Api, given: Body, _asker: Asker, _request: web.Request
 _SHAPES: Final[Mapping[Question, Callable[[Api, Body, Asker, web.Request], Awaitable[Body]]]] = {
     SUBMIT: _submit,
     RETRY: _with_secrets,
+    SSH: _with_secrets,
     DECOMMISSION: _with_secrets,
     PREFLIGHT: _preflight,
     TOKEN: _trial,

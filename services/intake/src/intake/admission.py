@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, Literal
 
 from bus import Answer
@@ -51,6 +52,15 @@ def read_request(body: Mapping[str, Any], offers: Offers) -> SovereignRequest:
     if judged.request is None or judged.errors:
         raise _refused(judged.code, judged.errors)
     return judged.request
+
+
+def ssh_networks(networks: tuple[str, ...], cidr: str, *, opened: bool) -> tuple[str, ...]:
+    """Who may reach the nodes by SSH once one network more may, or no longer; the same network in any notation."""
+    wanted = str(ip_network(cidr, strict=False))
+    others = tuple(known for known in networks if str(ip_network(known, strict=False)) != wanted)
+    if not opened:
+        return others
+    return networks if len(others) < len(networks) else (*networks, wanted)
 
 
 def body_digest(request: SovereignRequest) -> str:

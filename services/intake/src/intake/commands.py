@@ -27,7 +27,7 @@ from contracts.sovereign import (
     SovereignSuspendRequested,
 )
 from contracts.tofu import TofuFailed, TofuPlanned
-from intake.admission import Existing, Opening, admit, body_digest, need_room, read_request
+from intake.admission import Existing, Opening, admit, body_digest, need_room, read_request, ssh_networks
 from intake.life import Standing, standing
 from intake.offers import Offers
 
@@ -195,21 +195,50 @@ class Commands:
 
     async def retry(self, command: questions.Retry, asker: Asker | None) -> Accepted:
         """A retry is ``sovereign.requested`` with the next run number: one entry chain, no second path."""
+        return await self._open_next(
+            command, asker, {"failed", "cancelled"}, lambda before: before.model_copy(update={"kind": "retry"})
+        )
+
+    async def ssh(self, command: questions.Ssh, asker: Asker | None) -> Accepted:
+        """A run whose shape differs from the last one's in who may reach the nodes by SSH, and in nothing else."""
+
+        def changed(before: SovereignRequested) -> SovereignRequested:
+            cidrs = ssh_networks(before.shape.ssh_allowed_cidrs, command.cidr, opened=command.open)
+            if cidrs == before.shape.ssh_allowed_cidrs:
+                state = "open" if command.open else "closed"
+                raise _refused("not-now", command.sovereign, f"SSH is {state} for {command.cidr} already")
+            shape = before.shape.model_copy(update={"ssh_allowed_cidrs": cidrs})
+            # Another body than the request's: whoever sends that one again gets its own networks back.
+            digest = hashlib.sha256(f"{before.body_digest}|{','.join(cidrs)}".encode()).hexdigest()
+            return before.model_copy(update={"kind": "change", "shape": shape, "body_digest": digest})
+
+        stages = {"failed", "cancelled", "ready", "degraded", "handed-over"}
+        return await self._open_next(command, asker, stages, changed)
+
+    async def _open_next(
+        self,
+        command: questions.Retry | questions.Ssh,
+        asker: Asker | None,
+        stages: set[str],
+        changed: Callable[[SovereignRequested], SovereignRequested],
+    ) -> Accepted:
+        """Open the next run with what follows from the last request."""
         who = _known(asker)
         _check_bound(command.sovereign, command.secrets)
         cause = uuid4()
         for _ in range(_DECISIONS):
             history = await self._journal.fold(command.sovereign)
-            where = _standing_of(history, who, command.sovereign, {"failed", "cancelled"})
+            where = _standing_of(history, who, command.sovereign, stages)
             asked = history.last(SovereignRequested)
             if asked is None:
                 raise _refused("unknown-sovereign", command.sovereign)
+            if where.stage == "handed-over" and not command.secrets:
+                raise _refused("credential-required", command.sovereign, "we hold no cloud token any more: bring one")
             about = About(
                 sovereign=command.sovereign, owner=who.owner, actor=who.actor, life=where.life, run=where.run + 1
             )
             need_room(await self._used_share(), self._full_share, fqdn=fqdn_of(command.sovereign))
-            before: SovereignRequested = asked.event.data
-            fact = before.model_copy(update={"request_id": cause, "kind": "retry"})
+            fact = changed(asked.event.data).model_copy(update={"request_id": cause})
             # Before the fact: the work may begin at once, and the owner of a life has no rival.
             await self._store(command.sovereign, where.life, command.secrets)
             try:

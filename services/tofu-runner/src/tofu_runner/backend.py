@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from bus import TryAgain
 from tofu_runner.stateversions import MAX_BYTES, Held, StateRefused, StateUnreadable, StateVersions
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,12 @@ class Backend:
                 return web.Response(
                     status=401, headers={"WWW-Authenticate": "Basic"}, text="wrong credential of this run"
                 )
-            return await handle(request)
+            try:
+                return await handle(request)
+            except TryAgain as away:
+                # OpenTofu asks again for as long as TF_HTTP_RETRY_MAX allows.
+                log.warning("state out of reach", extra={"action": "state-away", "why": away.reason})
+                return web.Response(status=503, text=away.reason)
 
         return guarded
 

@@ -119,6 +119,10 @@ class Workspace:
             "TF_HTTP_ADDRESS": state,
             "TF_HTTP_LOCK_ADDRESS": state,
             "TF_HTTP_UNLOCK_ADDRESS": state,
+            # A bus that is away for a minute costs no state: OpenTofu asks its backend again for that long.
+            "TF_HTTP_RETRY_MAX": "20",
+            "TF_HTTP_RETRY_WAIT_MIN": "1",
+            "TF_HTTP_RETRY_WAIT_MAX": "5",
             "TF_HTTP_USERNAME": USER,
             "TF_HTTP_PASSWORD": self._loopback.password,
             "TF_ENCRYPTION": _encryption(),

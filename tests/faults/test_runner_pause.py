@@ -1,0 +1,54 @@
+"""A runner that was paused past its lease does no harm when it wakes up, although its OpenTofu went on meanwhile."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from contracts.tofu import TofuApplied, TofuFailed, TofuStarted
+from sandbox.hetzner.faults import NewFault
+from tests.faults.test_runner_crash import provision_patiently, service
+from tests.integration.tofu_runner.stand import ALIVE, SOVEREIGN, Stand, shape, until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def children(pid: int) -> list[str]:
+    """Processes that this one has started and that have not ended."""
+    return [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+
+
+@pytest.mark.parametrize("mutation", [1, 6])
+async def test_a_paused_runner_wakes_up_to_a_cloud_that_it_may_not_change(here: Stand, mutation: int) -> None:
+    slow = {"method": "POST", "path": "*", "steps": [{"times": 100, "delay_s": 0.3}]}
+    here.cloud.simulation.faults.add(NewFault.model_validate(slow))
+    async with service(here) as paused:
+        event = await here.request(shape(worker_count=0))
+        await until(lambda: here.mutations() >= mutation)
+        paused.send_signal(signal.SIGSTOP)
+        here.cloud.simulation.faults.clear()
+        try:
+            assert children(paused.pid), "its OpenTofu goes on, into a pass-through that does not answer"
+            await provision_patiently(here, event, here.world())
+            done, head = changes(here), await here.runner.kv("tofu").get(f"{SOVEREIGN}.1.head")
+        finally:
+            paused.send_signal(signal.SIGCONT)
+        await until(lambda: not children(paused.pid))
+        assert changes(here) == done, "no change reached the cloud after the lease"
+        after = await here.runner.kv("tofu").get(f"{SOVEREIGN}.1.head")
+        assert head is not None
+        assert after == head, "and no state came from it"
+    history = await here.everything()
+    assert (await here.history()).data(TofuFailed) is None
+    tokens = [item.event.data.fencing_token for item in history if isinstance(item.event.data, TofuStarted)]
+    assert len(tokens) == 2
+    assert tokens == sorted(tokens)
+    applied = [item for item in history if isinstance(item.event.data, TofuApplied)]
+    assert len(applied) == 1
+    assert applied[0].sequence == max(item.sequence for item in history), "the overtaken one said nothing afterwards"
+    assert here.alive() == here.created() == ALIVE
+
+
+def changes(here: Stand) -> dict[str, int]:
+    """Calls that change something, by operation."""
+    return {name: count for name, count in here.calls().items() if not name.startswith("GET")}

@@ -142,8 +142,8 @@ def enrolled_history(*more: Fact) -> History:
 
 
 async def test_both_beginnings_are_heard_and_nothing_else_follows() -> None:
-    assert await deliver(handlers.enrolled, said(ENROLLED), enrolled_history()) == []
-    assert await deliver(handlers.applied, said(APPLIED), enrolled_history()) == []
+    assert await handlers.enrolled(said(ENROLLED)) == ()
+    assert await handlers.applied(said(APPLIED)) == ()
 
 
 async def test_ready_gives_up_our_access_proves_it_and_erases_what_we_hold(world: World) -> None:

@@ -192,9 +192,13 @@ class Deliveries:
             raise Refused(f"this service has no route for {event.data.fact}, but its consumer brought one")
 
         async def run() -> None:
-            await self._decide(
-                event.about, event.id, event.time, arrived.sequence, lambda history: route.handle(event, history)
-            )
+            if route.reads:
+                await self._decide(
+                    event.about, event.id, event.time, arrived.sequence, lambda history: route.handle(event, history)
+                )
+            else:
+                unread = History(event.subject)
+                await self._follow(await route.handle(event, unread), event.about, event.id, event.time, unread)
 
         return Work(event.type, event.subject, run)
 
@@ -235,17 +239,23 @@ class Deliveries:
         """Read, decide, append; on a lost guard read and decide again."""
         for _ in range(_DECISIONS):
             history = await self._journal.fold(about.sovereign, reaching=sequence)
-            effects = list(await handle(history))
             try:
-                if facts := [effect for effect in effects if isinstance(effect, Fact)]:
-                    await self._journal.append(facts, about, cause=cause, after=history)
+                await self._follow(await handle(history), about, cause, at, history)
             except Conflict:
                 continue
-            for effect in effects:
-                if isinstance(effect, Wake):
-                    await self._timers.set(effect.timer, about, at + effect.after, key=effect.key)
             return
         raise TryAgain(f"others kept writing about {about.sovereign}", after=timedelta(seconds=1))
+
+    async def _follow(
+        self, effects: Iterable[Fact | Wake], about: About, cause: UUID, at: datetime, history: History
+    ) -> None:
+        """Say the facts that follow, then set the timers."""
+        following = list(effects)
+        if facts := [effect for effect in following if isinstance(effect, Fact)]:
+            await self._journal.append(facts, about, cause=cause, after=history)
+        for effect in following:
+            if isinstance(effect, Wake):
+                await self._timers.set(effect.timer, about, at + effect.after, key=effect.key)
 
     async def _erase(self, sequence: int) -> None:
         """Remove a door message's bytes: an ack alone leaves them on disk (measured)."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 _EXPIRES_S = 30
 _HEARTBEAT_S = 5
 _IN_PROGRESS_S = 10
+_LOOK_S = 1.0
 
 
 class Puller:
@@ -68,11 +70,14 @@ class Puller:
         inbox = self._connection.client.new_inbox()
         self._heard_at = loop.time()
         self._subscription = await self._connection.client.subscribe(inbox, cb=self._on_message)
+        waking = loop.create_task(self._wake_at(stop), name=f"{self._consumer.name} stop")
         try:
             last_progress = loop.time()
             while not stop.is_set():
+                # Cleared before asking: a slot that becomes free while the request goes out is not missed.
+                self._wake.clear()
                 await self._request(inbox)
-                await self._pause(stop, 1.0)
+                await self._pause()
                 now = loop.time()
                 if self._requested and now - self._heard_at > 2 * _HEARTBEAT_S:
                     log.warning("no heartbeat from the consumer", extra={"action": "pull-silent", **self._named})
@@ -81,6 +86,7 @@ class Puller:
                     last_progress = now
                     await self._mark_in_progress()
         finally:
+            waking.cancel()
             self._stopping = True
             await self._drain(grace_s)
 
@@ -88,16 +94,15 @@ class Puller:
     def _named(self) -> dict[str, str]:
         return {"consumer": self._consumer.name}
 
-    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
-        """Until a slot is free, the stop comes, or the time has passed."""
-        self._wake.clear()
-        stopped = asyncio.get_running_loop().create_task(stop.wait())
-        woken = asyncio.get_running_loop().create_task(self._wake.wait())
-        try:
-            await asyncio.wait({stopped, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            woken.cancel()
+    async def _pause(self) -> None:
+        """Until a slot is free, the stop comes, or it is time to look."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._wake.wait()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
 
     async def _request(self, inbox: str) -> None:
         free = self._slots - len(self._in_hand) - self._requested

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from bus import Bus, Service, answer, on
+from bus import Bus, Service, answer, hear, on
 from contracts.catalogue import DESCRIBE, FLUX, KEYS
 from contracts.node import NodeEnrolled
 from contracts.questions import KeysReply
@@ -56,8 +56,8 @@ async def flux_watcher(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     yield Service(
         name=FLUX,
         routes=[
-            on(NodeEnrolled, handlers.enrolled),
-            on(TofuApplied, handlers.applied),
+            hear(NodeEnrolled, handlers.enrolled),
+            hear(TofuApplied, handlers.applied),
             on(SovereignReady, partial(handlers.ready, door=door)),
             on(SovereignCancelRequested, handlers.cancelled),
             on(SovereignDecommissionRequested, partial(handlers.decommissioned, door=door)),

@@ -79,12 +79,12 @@ class Door:
         return (ERASED,)
 
 
-async def enrolled(_event: Event[NodeEnrolled], _history: History) -> Iterable[Fact]:
+async def enrolled(_event: Event[NodeEnrolled]) -> Iterable[Fact]:
     """A kubeconfig is there: whoever owns the Sovereign begins to watch when the outputs are known too."""
     return ()
 
 
-async def applied(_event: Event[TofuApplied], _history: History) -> Iterable[Fact]:
+async def applied(_event: Event[TofuApplied]) -> Iterable[Fact]:
     """The outputs are there: whoever owns the Sovereign begins to watch when the kubeconfig is known too."""
     return ()
 

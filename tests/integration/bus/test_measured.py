@@ -14,7 +14,7 @@ from contracts.catalogue import EVENTS, RUN_DEADLINE, TIMERS
 from contracts.dns import DnsReserved
 from contracts.flux import HrDegraded, HrReady
 from contracts.sovereign import SovereignCancelRequested, SovereignDecommissioned, SovereignRequested
-from contracts.tofu import TofuApplied
+from contracts.tofu import TofuApplied, TofuStarted
 from contracts.topology import DOOR, INBOX, TIMER_STREAM
 from tests.conftest import BusOf
 from tests.integration.bus.hosting import hosted, nothing, until
@@ -40,6 +40,19 @@ async def test_a_fact_that_comes_back_is_told_apart_from_a_repeat_by_its_occurre
     await say(HrReady, "third")
     history = await watcher.journal.fold(ABOUT.sovereign)
     assert history.later(HrReady, HrDegraded) is not None
+
+
+async def test_a_chain_that_was_overtaken_is_told_so_although_the_other_said_the_same(bus_of: BusOf) -> None:
+    intake, runner, other = await bus_of("intake"), await bus_of("tofu-runner"), await bus_of("tofu-runner")
+    cause = uuid4()
+    read = await intake.journal.append([REQUESTED], ABOUT, cause=cause, after=NEW)
+    chain = runner.journal.chain(ABOUT, read, cause=cause)
+    await chain.say(TofuStarted(action="apply", fencing_token=1))
+    successor = other.journal.chain(ABOUT, await other.journal.fold(ABOUT.sovereign), cause=cause)
+    await successor.say(TofuStarted(action="apply", fencing_token=2), APPLIED)
+    with pytest.raises(Conflict):
+        await chain.say(APPLIED)
+    assert len((await intake.journal.history(ABOUT.sovereign)).recorded) == 4
 
 
 async def test_a_command_overtakes_work_that_holds_all_slots(bus_of: BusOf) -> None:

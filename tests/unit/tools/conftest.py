@@ -139,8 +139,9 @@ def go_tool() -> Tool:
 def zipped(text: str = WIDGET) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("widget-2.0.1/README.md", "about")
-        archive.writestr("widget-2.0.1/widget", text)
+        # ZipInfo's own date is fixed: an archive made a second later is the same, byte for byte.
+        archive.writestr(zipfile.ZipInfo("widget-2.0.1/README.md"), "about")
+        archive.writestr(zipfile.ZipInfo("widget-2.0.1/widget"), text)
     return content.getvalue()
 
 

@@ -239,8 +239,10 @@ class Deliveries:
         """Read, decide, append; on a lost guard read and decide again."""
         for _ in range(_DECISIONS):
             history = await self._journal.fold(about.sovereign, reaching=sequence)
+            # Outside the try: a Conflict that the handler itself raises means that another worker has taken over.
+            effects = await handle(history)
             try:
-                await self._follow(await handle(history), about, cause, at, history)
+                await self._follow(effects, about, cause, at, history)
             except Conflict:
                 continue
             return

@@ -90,7 +90,7 @@ class Journal:
             stored = await self._store(event.nats_subject, payload, headers)
         except Conflict:
             # A repeat of our own append meets its own first success here (measured: dedupe does not mask the guard).
-            mine = await self._already_said(event)
+            mine = await self._already_said(event, payload, entry.guard)
             if mine is None:
                 raise
             return history.with_appended(mine, event)
@@ -108,12 +108,17 @@ class Journal:
                 await asyncio.sleep(0.1 * 2**attempt * (1 + random.random()))  # noqa: S311 - jitter, no secret
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _already_said(self, event: Event[Any]) -> int | None:
+    async def _already_said(self, event: Event[Any], payload: bytes, guard: Guard) -> int | None:
+        """The sequence of our own append whose receipt was lost, or None.
+
+        In a chain the bytes have to be ours: whoever took over says the same fact under the same derived id, and a
+        writer that was overtaken has to be told so.
+        """
         stream = ENTRIES[event.data.fact].stream
         found = await reading.last(self._connection, stream, event.nats_subject)
-        if found is not None and found.headers.get("Nats-Msg-Id") == str(event.id):
-            return found.sequence
-        return None
+        if found is None or found.headers.get("Nats-Msg-Id") != str(event.id):
+            return None
+        return found.sequence if guard is Guard.SOVEREIGN or found.data == payload else None
 
     def chain(self, about: About, history: History, *, cause: UUID) -> "Chain":
         """For work that narrates: facts one after another, each guarded against every other writer."""

@@ -46,6 +46,7 @@ class Delivery:
     """One message on its way to its end; its line in the log."""
 
     message: Msg
+    meta: Msg.Metadata
     consumer: str
     attempt: int
     started: float = field(default_factory=time.perf_counter)
@@ -74,11 +75,14 @@ class Verdict:
     after: timedelta | None = None
 
 
+_DONE = Verdict("done")
+
+
 def judge(error: Exception | None, attempt: int) -> Verdict:
     """What becomes of a message whose handling ended so, at this delivery."""
     match error:
         case None:
-            return Verdict("done")
+            return _DONE
         case TryAgain():
             return Verdict("again", error.reason, error.after)
         case Conflict() | LeaseLost():
@@ -121,7 +125,8 @@ class Deliveries:
 
     async def deliver(self, message: Msg, consumer: str) -> str:
         """Bring one message to its end; the outcome's name."""
-        delivery = Delivery(message, consumer, int(message.metadata.num_delivered), name=message.subject)
+        meta = message.metadata
+        delivery = Delivery(message, meta, consumer, int(meta.num_delivered), name=message.subject)
         with delivery_span(message.subject, message.headers):
             verdict = await self._handle(delivery)
             await self._settle(delivery, verdict)
@@ -135,8 +140,11 @@ class Deliveries:
             delivery.arrived = await original_of(self._connection, delivery.message, delivery.consumer)
             work = self._decode(delivery.arrived)
             delivery.name, delivery.sovereign = work.name, work.sovereign
-            with self._metrics.handler_seconds.labels(delivery.consumer).time():
+            began = time.perf_counter()
+            try:
                 await work.run()
+            finally:
+                self._metrics.handled(delivery.consumer, time.perf_counter() - began)
         except (TryAgain, Conflict, LeaseLost, Refused, Unreadable) as expected:
             error = expected
         except Exception as bug:
@@ -146,7 +154,7 @@ class Deliveries:
 
     async def _settle(self, delivery: Delivery, verdict: Verdict) -> None:
         """Ack, hand back for later, or bury: nowhere else."""
-        message, meta = delivery.message, delivery.message.metadata
+        message, meta = delivery.message, delivery.meta
         if verdict.outcome in {"again", "error"}:
             await message.nak(delay=_delay_s(delivery.attempt, verdict.after))
             return
@@ -158,13 +166,15 @@ class Deliveries:
 
     def _tell(self, delivery: Delivery, verdict: Verdict) -> None:
         """One line in the log, the counters, and the brake."""
-        sequence = int(delivery.message.metadata.sequence.stream)
-        self._brake.saw(verdict.outcome, f"{delivery.message.metadata.stream}|{sequence}")
-        self._metrics.deliveries.labels(delivery.consumer, verdict.outcome).inc()
+        self._brake.saw(verdict.outcome, f"{delivery.meta.stream}|{delivery.meta.sequence.stream}")
+        self._metrics.ended(delivery.consumer, verdict.outcome)
         if delivery.attempt > 1:
             self._metrics.redeliveries.labels(delivery.consumer).inc()
+        level = logging.INFO if verdict.outcome == "done" else logging.WARNING
+        if not log.isEnabledFor(level):
+            return
         log.log(
-            logging.INFO if verdict.outcome == "done" else logging.WARNING,
+            level,
             "delivery",
             extra={
                 "action": "delivery",
@@ -198,7 +208,8 @@ class Deliveries:
                 )
             else:
                 unread = History(event.subject)
-                await self._follow(await route.handle(event, unread), event.about, event.id, event.time, unread)
+                if effects := await route.handle(event, unread):
+                    await self._follow(effects, event.about, event.id, event.time, unread)
 
         return Work(event.type, event.subject, run)
 
@@ -266,7 +277,7 @@ class Deliveries:
             raise TryAgain(f"message {sequence} of {INBOX} is not erased: {answer['error'].get('description')}")
 
     async def _bury(self, delivery: Delivery, verdict: Verdict) -> None:
-        meta = delivery.message.metadata
+        meta = delivery.meta
         arrived = delivery.arrived or as_it_came(delivery.message, delivery.consumer)
         letter = letter_of(arrived, reason=verdict.reason, attempts=delivery.attempt)
         await bury(self._connection, letter, carrier=f"{meta.stream}|{meta.sequence.stream}")

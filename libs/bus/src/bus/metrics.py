@@ -30,3 +30,19 @@ class Metrics:
             "catalyst_audit_trail_used_ratio", "Bytes of stream PROV over its limit.", registry=reg
         )
         self.lag_s = Gauge("catalyst_loop_lag_seconds", "How late the event loop runs its own clock.", registry=reg)
+        self._ended: dict[tuple[str, str], Counter] = {}
+        self._handled: dict[str, Histogram] = {}
+
+    def ended(self, consumer: str, outcome: str) -> None:
+        """A delivery ended. Series are looked up once: the look-up by labels costs more than the count."""
+        series = self._ended.get((consumer, outcome))
+        if series is None:
+            series = self._ended[consumer, outcome] = self.deliveries.labels(consumer, outcome)
+        series.inc()
+
+    def handled(self, consumer: str, seconds: float) -> None:
+        """A handler returned."""
+        series = self._handled.get(consumer)
+        if series is None:
+            series = self._handled[consumer] = self.handler_seconds.labels(consumer)
+        series.observe(seconds)

@@ -29,6 +29,9 @@ def delivery_span(
         producer = trace.get_current_span(propagate.extract(dict(headers))).get_span_context()
     unsampled = producer.is_valid and not producer.trace_flags.sampled
     if unsampled or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        if not producer.is_valid:
+            yield trace.INVALID_SPAN  # nothing to pass on, nothing to record
+            return
         with trace.use_span(NonRecordingSpan(producer)) as passed_on:
             yield passed_on
         return

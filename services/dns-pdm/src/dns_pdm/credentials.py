@@ -3,7 +3,7 @@
 One secret, derived from a minting key, the Sovereign and its life (HMAC-SHA256), so that whoever mints it again, after
 a crash or for another run, mints the same: user data of existing servers stays true. It opens two doors: DNS UPDATE,
 as a TSIG key that PowerDNS knows (cert-manager), and the zone door, which knows its hash (clients of PowerDNS's API).
-See docs/adr/0010-zone-credential.md and 0011-dns-update.md.
+See docs/adr/0010-zone-credential.md and 0014-dns-update.md.
 """
 
 import base64

@@ -72,6 +72,6 @@ class Settings(BusSettings):
     """Where Sovereigns reach the zone door, such as https://zones.example.org."""
     update_server: str
     """Where Sovereigns send DNS UPDATE (RFC 2136), host:port: the PowerDNS that is written to, with dnsupdate=yes and
-    an empty allow-dnsupdate-from (see docs/adr/0011-dns-update.md)."""
+    an empty allow-dnsupdate-from (see docs/adr/0014-dns-update.md)."""
     zone_door_certificate: Path | None = None
     """Certificate chain and key (PEM, one file) of the zone door; None leaves TLS to what stands before it."""

@@ -27,7 +27,7 @@ from contracts.tofu import TofuApplied, TofuDestroyed
 from dns_pdm import handlers
 from dns_pdm.zones import absolute
 from tests.unit.dns_pdm.said import applied, requested
-from tests.unit.dns_pdm.scene import POOL, Failing, Scene
+from tests.unit.dns_pdm.scene import POOL, Scene
 
 FQDN, ID = "demo.omani.works", "demo_omani_works"
 HANDLERS: dict[type[Fact], Callable[..., Any]] = {
@@ -140,33 +140,37 @@ class World:
             assert event.owner == self.owners[event.life], "two owners"
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(ACTIONS, min_size=10, max_size=40))
-def test_a_name_has_one_owner_and_is_free_only_when_nothing_of_it_is_left(actions: list[tuple[str, Any]]) -> None:
-    async def live() -> None:
-        world = World()
-        for action, argument in actions:
-            await world.act(action, argument)
-            world.check()
-
-    asyncio.run(live())
+def story_of(owner: str) -> list[tuple[str, Any]]:
+    """A life as it usually goes; each delivery twice."""
+    steps = ("ask", "latest", "latest", "cloud", "latest", "latest", "decommission", "latest", "latest", "destroy")
+    steps += ("pass", "latest", "latest", "end")
+    return [(step, {"ask": owner, "pass": 70}.get(step)) for step in steps]
 
 
-def test_the_usual_life_is_among_those_lives() -> None:
-    """The property is not empty: two lives of two owners, one after the other, with a crash on the way."""
+STORY = [*story_of("acme"), *story_of("globex")]
 
-    async def live() -> None:
-        world = World()
-        for owner in ("acme", "globex"):
-            story = ["ask", "latest", "cloud", "latest", "decommission", "latest", "destroy", "pass", "latest", "end"]
-            for action in story:
-                argument = {"ask": owner, "pass": 70}.get(action)
-                await world.act(action, argument)
-                world.check()
-            world.scene.failing.at = 0
-        assert world.owners == {1: "acme", 2: "globex"}
-        assert not world.scene.history.alive
-        assert [len(world.scene.facts(fact)) for fact in (DnsReserved, DnsReleased)] == [2, 2]
-        assert isinstance(world.scene.failing, Failing)
 
-    asyncio.run(live())
+async def live(actions: list[tuple[str, Any]]) -> World:
+    world = World()
+    for action, argument in actions:
+        await world.act(action, argument)
+        world.check()
+    return world
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(STORY)), ACTIONS), max_size=16))
+def test_a_name_has_one_owner_and_is_free_only_when_nothing_of_it_is_left(
+    disturbances: list[tuple[int, tuple[str, Any]]],
+) -> None:
+    actions = list(STORY)
+    for place, disturbance in sorted(disturbances, key=lambda item: item[0], reverse=True):
+        actions.insert(place, disturbance)
+    asyncio.run(live(actions))
+
+
+def test_undisturbed_the_name_is_had_by_two_owners_one_after_the_other() -> None:
+    world = asyncio.run(live(STORY))
+    assert world.owners == {1: "acme", 2: "globex"}
+    assert not world.scene.history.alive
+    assert [len(world.scene.facts(fact)) for fact in (DnsReserved, DnsReleased)] == [2, 2]

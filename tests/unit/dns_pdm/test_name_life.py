@@ -142,9 +142,9 @@ class World:
 
 def story_of(owner: str) -> list[tuple[str, Any]]:
     """A life as it usually goes; each delivery twice."""
-    steps = ("ask", "latest", "latest", "cloud", "latest", "latest", "decommission", "latest", "latest", "destroy")
-    steps += ("pass", "latest", "latest", "end")
-    return [(step, {"ask": owner, "pass": 70}.get(step)) for step in steps]
+    before = ("ask", "latest", "latest", "cloud", "latest", "latest")
+    after = ("decommission", "latest", "latest", "destroy", "pass", "latest", "latest", "end")
+    return [(step, {"ask": owner, "pass": 70}.get(step)) for step in (*before, *after)]
 
 
 STORY = [*story_of("acme"), *story_of("globex")]

@@ -2,7 +2,7 @@
 
 import click
 
-from catalyst.commands import acting, asking, letters, looking, operating, proving, saving, streaming, watching
+from catalyst.commands import acting, asking, keeping, letters, looking, operating, proving, saving, streaming, watching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +31,7 @@ for command in (
     acting.reconcile,
     acting.decommission,
     acting.ssh,
+    keeping.state,
     proving.proof,
     operating.user,
     operating.keys,

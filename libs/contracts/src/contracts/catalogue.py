@@ -91,6 +91,7 @@ EVENTS: Final[tuple[Entry, ...]] = (
     ),
     Entry(sovereign.SovereignReconcileRequested, INTAKE, _command(FLUX), guard=Guard.SOVEREIGN),
     Entry(sovereign.SovereignSuspendRequested, INTAKE, _command(FLUX), guard=Guard.SOVEREIGN),
+    Entry(sovereign.SovereignRestoreRequested, INTAKE, _command(TOFU), guard=Guard.SOVEREIGN),
     Entry(sovereign.SovereignReady, INTAKE, _work(FLUX, DNS), guard=Guard.SOVEREIGN),
     Entry(sovereign.SovereignHandedOver, INTAKE, _work(TOFU, DNS), guard=Guard.SOVEREIGN),
     Entry(sovereign.SovereignReminded, INTAKE, guard=Guard.SOVEREIGN, unheard_because=_SHOWN),
@@ -222,6 +223,10 @@ SSH: Final = Question(
     INTAKE, "ssh", questions.Ssh, questions.Accepted, "Open or close SSH for one network, in place.",
     "POST", f"{_S}/{{sovereign}}/ssh", "operator",
 )
+RESTORE: Final = Question(
+    INTAKE, "restore", questions.Restore, questions.Accepted, "Bring an earlier version of the OpenTofu state back.",
+    "POST", f"{_S}/{{sovereign}}/state", "approver",
+)
 APPROVE: Final = Question(
     INTAKE, "approve", questions.Approve, questions.Accepted, "Approve the plan with this digest.",
     "POST", f"{_S}/{{sovereign}}/approve", "approver",
@@ -296,6 +301,14 @@ PRICES: Final = Question(
     TOFU, "prices", questions.Token, questions.PricesReply, "What the account behind this cloud token pays.",
     "POST", "/api/v1/prices", "operator", 15,
 )
+STATE_VERSIONS: Final = Question(
+    TOFU, "state-versions", questions.OfSovereign, questions.StateVersionsReply, "The kept versions of the state.",
+    "GET", f"{_S}/{{sovereign}}/state", "operator", 15,
+)
+STATE: Final = Question(
+    TOFU, "state", questions.OfState, questions.StateReply, "One version of the OpenTofu state, decrypted.",
+    "GET", f"{_S}/{{sovereign}}/state/{{serial}}", "approver", 15,
+)
 DESCRIBE: Final = Question(
     FLUX, "describe", questions.Describe, questions.DescribeReply, "One object of the cluster in detail.",
     "GET", f"{_S}/{{sovereign}}/objects/{{kind}}/{{name}}", deadline_s=10,
@@ -316,8 +329,9 @@ KEYS: Final[dict[str, Question]] = {
 }  # fmt: skip
 
 QUESTIONS: Final[tuple[Question, ...]] = (
-    SUBMIT, CANCEL, RETRY, SSH, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS,
-    CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES, DESCRIBE,
+    SUBMIT, CANCEL, RETRY, SSH, RESTORE, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS,
+    CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES,
+    STATE_VERSIONS, STATE, DESCRIBE,
     *KEYS.values(),
 )  # fmt: skip
 

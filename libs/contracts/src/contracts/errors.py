@@ -101,6 +101,7 @@ _ROWS: Final[tuple[Code, ...]] = (
     row("plan-stale", "us", True, "The plan changed since it was approved: look at the new one and approve it."),
     row("approval-missing", "user", True, "The plan destroys or replaces something: approve it, or cancel."),
     row("state-refused", "us", False, "The state backend refused a write: report this with the run's events."),
+    row("state-unknown", "user", False, "This version is not kept, or cannot be read: catalyst state versions shows those that are."),
     row("tofu-crashed", "us", True, "OpenTofu ended without a result: retry, the run takes inventory first."),
     row("tofu-diagnostic", "us", False, "OpenTofu reports an error this release does not know: its text is in the message."),
     row("lease-lost", "us", True, "Another worker took over this run; nothing is to be done."),

@@ -72,6 +72,42 @@ class Ssh(Command):
     secrets: tuple[SealedSecret, ...] = ()
 
 
+class Restore(OfSovereign):
+    """Bring an earlier version of the OpenTofu state back, while no run is under way."""
+
+    serial: int = Field(ge=1, description="As the list of versions has it.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class OfState(OfSovereign):
+    """One version of the state."""
+
+    serial: int = Field(ge=0, description="0 is the newest one.")
+
+
+class StateVersion(Model):
+    """A version that is kept."""
+
+    serial: int
+    written_under: int = Field(description="Fencing token of its writer.")
+    stored_bytes: int
+    resources: int
+    newest: bool = False
+
+
+class StateVersionsReply(Model):
+    """The kept versions, newest first."""
+
+    versions: tuple[StateVersion, ...]
+
+
+class StateReply(Model):
+    """A version as OpenTofu reads it."""
+
+    serial: int
+    document: str = Field(description="JSON, decrypted: it names every resource, and holds no secret of ours.")
+
+
 class Approve(Command):
     """Approve one plan."""
 

@@ -68,6 +68,14 @@ class SovereignReconcileRequested(Fact):
     release: str = Field(default="", description="One HelmRelease, or all when empty.")
 
 
+class SovereignRestoreRequested(Fact):
+    """An operator wants an earlier version of the OpenTofu state back."""
+
+    fact: ClassVar[str] = "sovereign.restore-requested"
+    serial: int = Field(ge=1)
+    reason: Reason
+
+
 class SovereignSuspendRequested(Fact):
     """An operator wants a release suspended or resumed."""
 

@@ -64,6 +64,7 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             answer(catalogue.CANCEL, commands.cancel),
             answer(catalogue.RETRY, commands.retry),
             answer(catalogue.SSH, commands.ssh),
+            answer(catalogue.RESTORE, commands.restore),
             answer(catalogue.APPROVE, commands.approve),
             answer(catalogue.DECOMMISSION, commands.decommission),
             answer(catalogue.RECONCILE, commands.reconcile),

@@ -24,6 +24,7 @@ from contracts.sovereign import (
     SovereignDecommissionRequested,
     SovereignReconcileRequested,
     SovereignRequested,
+    SovereignRestoreRequested,
     SovereignSuspendRequested,
 )
 from contracts.tofu import TofuFailed, TofuPlanned
@@ -182,6 +183,16 @@ class Commands:
             asker,
             lambda _history: SovereignReconcileRequested(release=command.release),
             {"running", "ready", "degraded", "failed"},
+        )
+
+    async def restore(self, command: questions.Restore, asker: Asker | None) -> Accepted:
+        """Bring an earlier version of the state back, while nobody works on the cloud."""
+        stages = {"failed", "cancelled", "ready", "degraded", "handed-over"}
+        return await self._say(
+            command,
+            asker,
+            lambda _history: SovereignRestoreRequested(serial=command.serial, reason=command.reason),
+            stages,
         )
 
     async def suspend(self, command: questions.Suspend, asker: Asker | None) -> Accepted:

@@ -14,6 +14,8 @@ from contracts.catalogue import (
     KEYS,
     PREFLIGHT,
     PRICES,
+    STATE,
+    STATE_VERSIONS,
     THROTTLE_WAKE_UP,
     TOFU,
     TOKEN,
@@ -25,8 +27,9 @@ from contracts.sovereign import (
     SovereignCancelRequested,
     SovereignDecommissionRequested,
     SovereignHandedOver,
+    SovereignRestoreRequested,
 )
-from tofu_runner import asking, handlers
+from tofu_runner import asking, handlers, keeping
 from tofu_runner.admission import admitted
 from tofu_runner.bench import World
 from tofu_runner.keep import Keep
@@ -62,6 +65,7 @@ async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
                 on(SovereignCancelRequested, partial(handlers.cancel, world=world)),
                 on(SovereignDecommissionRequested, partial(handlers.expect_withdrawal, world=world)),
                 on(DnsWithdrawn, partial(handlers.destroy, world=world)),
+                on(SovereignRestoreRequested, partial(keeping.restore, world=world)),
                 on(SovereignHandedOver, partial(handlers.forget, world=world)),
                 on_timer(CAPACITY_WAKE_UP, partial(handlers.wake_for_capacity, world=world)),
                 on_timer(THROTTLE_WAKE_UP, partial(handlers.wake_for_budget, world=world)),
@@ -72,6 +76,8 @@ async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
                 answer(TOKEN, partial(asking.judge_token, world=world)),
                 answer(PREFLIGHT, partial(asking.look_ahead, world=world)),
                 answer(PRICES, partial(asking.tell_prices, world=world)),
+                answer(STATE_VERSIONS, partial(keeping.tell_versions, world=world)),
+                answer(STATE, partial(keeping.tell_state, world=world)),
             ],
             checks={"tofu": tofu.version},
         )

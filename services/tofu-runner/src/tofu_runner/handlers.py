@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from bus import Bus, Effects, Fired, Lease, LeaseBusy, LeaseLost, TryAgain, Wake
+from bus import Effects, Fired, LeaseLost, TryAgain, Wake
 from bus.timers import fired_id
 from contracts.catalogue import WITHDRAW_DEADLINE
 from contracts.dns import DnsReserved, DnsWithdrawn
@@ -22,13 +22,14 @@ from contracts.sovereign import (
 from contracts.tofu import TofuInterrupted, TofuWaiting
 from tofu_runner import standing
 from tofu_runner.bench import Stopped, World
+from tofu_runner.keeping import NoLease, versions_of
+from tofu_runner.leasing import BUSY_PAUSE, leased
 from tofu_runner.run import apply_shape
-from tofu_runner.stateversions import StateUnreadable, StateVersions
+from tofu_runner.stateversions import StateUnreadable
 from tofu_runner.teardown import destroy_all
 
 log = logging.getLogger(__name__)
 
-_BUSY_PAUSE = timedelta(seconds=3)
 _NOTHING: tuple[Fact, ...] = ()
 _WHYS: Mapping[str, Literal["cancelled", "deadline", "shutdown"]] = {"deadline": "deadline", "shutdown": "shutdown"}
 
@@ -73,7 +74,7 @@ def _waits_for(history: History, run: int, why: str) -> bool:
 async def _bring_up(world: World, about: About, cause: UUID, history: History, *, resume: bool) -> Effects:
     if about.life != history.life or not standing.to_do(history, about.run):
         return _NOTHING
-    async with _place(world), _lease(world.bus, about.sovereign) as lease:
+    async with _place(world), leased(world.bus, about.sovereign) as lease:
         history = await world.bus.journal.fold(about.sovereign, reaching=history.upto)
         waiting = standing.parked(history, about.run) and not resume
         if waiting or not standing.to_do(history, about.run):
@@ -95,18 +96,9 @@ async def _bring_up(world: World, about: About, cause: UUID, history: History, *
 async def _place(world: World) -> AsyncIterator[None]:
     """One of the places for OpenTofu; nobody waits for one holding a message."""
     if world.places.locked():
-        raise TryAgain("every place for OpenTofu is taken", after=_BUSY_PAUSE)
+        raise TryAgain("every place for OpenTofu is taken", after=BUSY_PAUSE)
     async with world.places:
         yield
-
-
-@asynccontextmanager
-async def _lease(bus: Bus, sovereign: str) -> AsyncIterator[Lease]:
-    try:
-        async with bus.leases.hold(sovereign) as lease:
-            yield lease
-    except LeaseBusy as busy:
-        raise TryAgain(busy.reason, after=_BUSY_PAUSE) from None
 
 
 async def cancel(event: Event[SovereignCancelRequested], history: History, *, world: World) -> Effects:
@@ -117,7 +109,7 @@ async def cancel(event: Event[SovereignCancelRequested], history: History, *, wo
         working.ask("cancelled")
     if not standing.started(history, about.run) or standing.ended(history, about.run):
         return _NOTHING
-    async with _lease(world.bus, about.sovereign) as lease:
+    async with leased(world.bus, about.sovereign) as lease:
         history = await world.bus.journal.fold(about.sovereign, reaching=history.upto)
         if standing.ended(history, about.run):
             return _NOTHING
@@ -129,20 +121,12 @@ async def cancel(event: Event[SovereignCancelRequested], history: History, *, wo
 
 async def _resources(world: World, about: About) -> int:
     """How many resources this life's state holds."""
-    key = await world.keep.state_key(about)
-    versions = StateVersions(world.bus.kv("tofu"), about.sovereign, about.life, key=key, lease=_NoLease())
+    versions, _ = await versions_of(world, about, NoLease())
     try:
         await versions.load()
     except StateUnreadable as error:
         log.warning("state unreadable", extra={"action": "state-unreadable", "why": str(error)})
     return len(versions.resources)
-
-
-class _NoLease:
-    """For who only reads."""
-
-    token = 0
-    sure = False
 
 
 async def expect_withdrawal(
@@ -171,7 +155,7 @@ async def destroy_anyway(fired: Fired, history: History, *, world: World) -> Eff
 async def _take_down(world: World, about: About, cause: UUID, history: History) -> Effects:
     if not _to_destroy(about, history):
         return _NOTHING
-    async with _place(world), _lease(world.bus, about.sovereign) as lease:
+    async with _place(world), leased(world.bus, about.sovereign) as lease:
         history = await world.bus.journal.fold(about.sovereign, reaching=history.upto)
         if not _to_destroy(about, history):
             return _NOTHING

@@ -10,6 +10,7 @@ stored encrypted; they are opened here, in memory, to know which resources they 
 import base64
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -105,6 +106,14 @@ def opened(sealed: bytes, key: bytes) -> dict[str, Any]:
     ):
         raise StateUnreadable("serial or lineage outside the encryption differ from those inside")
     return state
+
+
+def resealed(sealed: bytes, key: bytes, serial: int) -> bytes:
+    """The same state under another serial, encrypted anew as OpenTofu encrypts it."""
+    state, outer = opened(sealed, key) | {"serial": serial}, json.loads(sealed)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    data = nonce + AESGCM(key).encrypt(nonce, json.dumps(state).encode(), None)
+    return json.dumps(outer | {"serial": serial, "encrypted_data": base64.b64encode(data).decode()}).encode()
 
 
 def resources_of(state: Mapping[str, Any]) -> tuple[Resource, ...]:
@@ -220,6 +229,32 @@ class StateVersions:
             raise StateRefused(
                 f"{len(lost)} resources are gone that no step of this run takes away: {', '.join(sorted(lost)[:5])}"
             )
+
+    async def kept(self) -> tuple[tuple[int, int], ...]:
+        """(serial, fencing token of the writer) of every version that is kept, newest first."""
+        found = set()
+        for key in await self._bucket.keys(f"{self._prefix}.*.*"):
+            serial, _, chunk = key.removeprefix(f"{self._prefix}.").partition(".")
+            if serial.isdecimal():
+                found.add((int(serial), int(chunk.partition("-")[0])))
+        return tuple(sorted(found, reverse=True))
+
+    async def read(self, serial: int) -> bytes:
+        """The bytes of a kept version, of its latest writer; StateUnreadable when it is not kept."""
+        token = next((token for kept, token in await self.kept() if kept == serial), None)
+        if token is None:
+            raise StateUnreadable(f"version {serial} is not kept")
+        parts: list[bytes] = []
+        while (found := await self._bucket.get(f"{self._prefix}.{serial}.{token}-{len(parts)}")) is not None:
+            parts.append(found.value)
+        return b"".join(parts)
+
+    async def restore(self, serial: int) -> None:
+        """Make a kept version the newest one, under the next serial; nothing is overwritten."""
+        body = resealed(await self.read(serial), self._key, self.serial + 1)
+        # What came since is not in it: the next run takes inventory and adopts what exists.
+        self.removable = frozenset(resource.address for resource in self.resources)
+        await self.save(body)
 
     async def _forget_oldest(self, newest: int) -> None:
         """Keep the last hundred: the version that just left the window goes."""

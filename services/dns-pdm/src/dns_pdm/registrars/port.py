@@ -52,7 +52,7 @@ class Registrar(Protocol):
         ...
 
     async def get(self, fqdn: str) -> Delegation:
-        """What stands there now."""
+        """What stands there now: host names in lower case without the final dot, digests in lower case."""
         ...
 
     async def set(self, fqdn: str, nameservers: tuple[str, ...]) -> None:

@@ -82,6 +82,14 @@ test-browser: setup-browser  ## The console in Chromium
 faults: setup-test  ## Whatever kills processes
 	@$(WITH_TOOLS) $(LAYERS) faults
 
+.PHONY: compose-context
+compose-context: setup  ## Lay ready what docker-compose.yml needs: wheels, programs, keys, settings
+	@$(BIN)/python deploy/docker/prepare.py
+
+.PHONY: test-compose
+test-compose: setup  ## Build the containers, run them to ready, take them away; says what is missing
+	@$(BIN)/python deploy/docker/trial.py
+
 .PHONY: bench
 bench: setup-test  ## Every figure of the project, against its goal
 	@short=; $(WITH_TOOLS) for file in bench/[a-z]*.py; do $(BIN)/python $$file && echo || short="$$short $$file"; done; \

@@ -2,7 +2,19 @@
 
 import click
 
-from catalyst.commands import acting, asking, keeping, letters, looking, operating, proving, saving, streaming, watching
+from catalyst.commands import (
+    acting,
+    asking,
+    keeping,
+    letters,
+    looking,
+    operating,
+    proving,
+    running,
+    saving,
+    streaming,
+    watching,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +45,8 @@ for command in (
     acting.ssh,
     keeping.state,
     proving.proof,
+    running.up,
+    running.scale,
     operating.user,
     operating.keys,
     operating.doctor,

@@ -19,6 +19,8 @@ class CliSettings(BaseSettings):
     """Who you are (an operator makes one: ``catalyst user token``)."""
     api_token_file: Path | None = None
     """The same in a file (0600), so that it stands in no environment listing."""
+    state: Path = Path("catalyst-state")
+    """Folder of the installation that ``catalyst up`` starts and ``catalyst scale`` speaks to."""
     accounts_dir: Path = Path("accounts")
     """Folder of the gateway's local accounts, for ``catalyst user``."""
     keys_dir: Path = Path("keys")

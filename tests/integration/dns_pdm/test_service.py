@@ -48,11 +48,13 @@ def settings_for(nats: NatsServer, server: Server, folder: Path, **more: Any) ->
     if not minting_key.exists():
         minting_key.touch(0o600)
         minting_key.write_text("m" * 43)
+    api_key = folder / "powerdns.key"
+    api_key.write_text(f"{server.api_key}\n")
     port = free_port("127.0.0.1")
     told: dict[str, Any] = {
         **nats.settings("dns-pdm").model_dump(),
         "powerdns_url": server.api_url,
-        "powerdns_key": server.api_key,
+        "powerdns_key_file": api_key,
         "pool_domains": (POOL,),
         "nameservers": NS,
         "create_pool_zones": True,

@@ -7,25 +7,20 @@ import signal
 import socket
 import sys
 import time
-from datetime import timedelta
-from typing import Final
 
 from rich.console import Console
 
 from bus.server import free_port
-from catalyst.accounts import AccountsFolder, login_url
 from catalyst.demo.play import OWNER, OutcomeWrong, Play, playing, shown
 from catalyst.demo.scenarios import SCENARIOS, Scenario
 from catalyst.screen import Screen, summary, views_by_run
+from catalyst.stack.admission import CLOUD_TOKEN_FILE, ENVIRONMENT_FILE, admit
 from catalyst.stack.processes import DidNotStart
-from catalyst.stack.stack import Options, Stack
+from catalyst.stack.stack import Options, Stack, private_file
 from catalyst.stack.tools import CHECKOUT, NoCheckout
-from contracts.account import AccountRole
 from contracts.identity import fqdn_of, sovereign_id
 
 CONSOLE_PORT = 8080
-_USER = "demo"
-_ROLES: Final[tuple[AccountRole, ...]] = ("viewer", "operator", "approver", "admin")
 
 
 def main() -> None:
@@ -61,10 +56,12 @@ async def demonstrate(scenario: Scenario) -> None:
         "Catalyst Zero demo: cloud, servers and clusters are [bold]simulated[/bold] by the sandbox; the rest is real."
     )
     async with Stack(options, tell=tell) as stack:
-        link = _login_link(stack)
+        link = admit(stack, OWNER, owner=OWNER)
         console.print(f"\nWatch it in the browser: {link}\n[dim](the link logs in once)[/dim]\n")
         with Screen(console, sovereign_id(f"{scenario.label}.{scenario.domain}"), title=scenario.shows) as screen:
             async with playing(stack, tell, screen) as play:
+                private_file(stack.directory / "sandbox" / CLOUD_TOKEN_FILE, play.token)
+                private_file(stack.directory / "sovereign_admin.pub", play.ssh_public_key)
                 await scenario.play(play)
                 await _sum_up(play, console, time.monotonic() - began)
         if sys.stdout.isatty():
@@ -82,12 +79,6 @@ def _console_port() -> int:
     return CONSOLE_PORT
 
 
-def _login_link(stack: Stack) -> str:
-    folder = AccountsFolder(stack.accounts_dir)
-    folder.put(_USER, owner=OWNER, roles=_ROLES)
-    return login_url(stack.console_url, folder.link(_USER, lasts=timedelta(hours=1)))
-
-
 async def _sum_up(play: Play, console: Console, seconds: float) -> None:
     """Durations, calls, events, cost, and what to try next."""
     for sovereign in dict.fromkeys(play.requested):
@@ -97,13 +88,17 @@ async def _sum_up(play: Play, console: Console, seconds: float) -> None:
                 console.print(line)
     console.print(f"The whole took {seconds:.0f} s.\n")
     first = play.requested[0]
-    key = shown(play.stack.nats.keys / "cli.nk")
-    nats = f"nats --server {play.stack.nats.url} --nkey {key} --inbox-prefix _INBOX_cli"
-    console.print("Try next:")
-    console.print(f"  {nats} sub 'hr.ready.>'")
-    console.print(f"  {nats} sub '*.*.{first}'")
-    console.print(f"  .venv/bin/catalyst watch {fqdn_of(first)}")
-    console.print(f"  .venv/bin/catalyst decommission {fqdn_of(first)}")
+    fqdn = fqdn_of(first)
+    console.print("Try next, in another terminal:")
+    console.print(f"  . {shown(play.stack.directory / ENVIRONMENT_FILE)}")
+    for command in (
+        "nats sub 'hr.ready.>'",
+        f"nats sub '*.*.{first}'",
+        f"catalyst watch {fqdn}",
+        "catalyst scale tofu-runner=3",
+        f"catalyst decommission {fqdn}",
+    ):
+        console.print(f"  {command}")
 
 
 async def _stay(console: Console) -> None:

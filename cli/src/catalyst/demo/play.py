@@ -187,23 +187,19 @@ async def playing(
         connect(stack.nats.settings("cli"), "cli") as operator,
         connect(stack.nats.settings("publisher"), "publisher") as publisher,
     ):
-        key = await _ssh_key(stack.directory)
-        play = Play(stack, operator, publisher, tell, project, stack.token, screen, ssh_public_key=key)
+        play = Play(stack, operator, publisher, tell, project, stack.token, screen, ssh_public_key=_ssh_key())
         if project != "demo":
             play.token = await play.new_token()
         yield play
 
 
-async def _ssh_key(directory: Path) -> str:
-    """A public key as ssh-keygen writes it: the demo keeps no private half."""
+def _ssh_key() -> str:
+    """A public key as ssh-keygen writes it: nobody keeps its private half."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
 
-    file = directory / "sovereign_admin.pub"
-    if not file.exists():
-        public = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-        await asyncio.to_thread(file.write_text, f"{public.decode()} sovereign-admin@demo\n")
-    return (await asyncio.to_thread(file.read_text)).strip()
+    public = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return f"{public.decode()} sovereign-admin@demo"
 
 
 def shown(path: Path) -> str:

@@ -16,6 +16,7 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
 _STEADY_S = 20.0
 _LAST_LINES = 8
+_STARTS_IN_VAIN = 3
 
 
 class DidNotStart(RuntimeError):
@@ -67,9 +68,12 @@ class Supervisor:
         while asyncio.get_running_loop().time() < deadline:
             if program.ready is None or await program.ready():
                 return
+            if running.starts > _STARTS_IN_VAIN:
+                break
             await asyncio.sleep(0.05)
         words = " | ".join(self.last_words(program.name))
-        raise DidNotStart(f"{program.name} was not ready within {program.ready_within_s:g} s. Its last words: {words}")
+        why = "ended again and again" if running.starts > _STARTS_IN_VAIN else "took too long"
+        raise DidNotStart(f"{program.name} did not become ready: it {why}. Its last words: {words}")
 
     async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
         self._logs.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ the environment it gives it; swapping the sandbox for the real cloud changes `cl
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 
@@ -21,9 +22,13 @@ from bus.server import NatsServer, free_port, make_topology
 from catalyst.stack.powerdns import PowerDns, PowerDnsProgram
 from catalyst.stack.processes import DidNotStart, Program, Supervisor
 from catalyst.stack.registry import CUSTOMER_ZONE, HOSTS, Registry
+from catalyst.stack.steering import steered
 from catalyst.stack.tools import CHECKOUT, tool_environment
 
 SERVICES = ("intake", "dns-pdm", "tofu-runner", "flux-watcher", "gateway")
+SCALABLE = ("intake", "tofu-runner", "flux-watcher")
+"""On one machine; the other two listen on a port that outsiders know."""
+MOST_REPLICAS = 16
 POOL_DOMAIN = "omani.works"
 NAMESERVERS = ("ns1.omani.works", "ns2.omani.works")
 _KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
@@ -42,6 +47,12 @@ class Options:
     """More environment for a service (or ``sandbox``), by name; the last word."""
     sync: str = "always"
     """nats-server's sync_interval: ``always`` as in production."""
+    nats_port: int = -1
+    """-1 takes a free one."""
+    owner: str = "demo"
+    """Whose Sovereigns are those that are asked for at the durable door."""
+    sandbox: bool = True
+    """False: no simulated cloud is started, and the services are told nothing but what ``overrides`` say of one."""
 
 
 class Stack:
@@ -52,7 +63,10 @@ class Stack:
         self.directory = options.directory.resolve()
         self._tell = tell
         self.supervisor = Supervisor(self.directory / "logs", tell=tell)
-        self.nats = NatsServer(self.directory / "nats", self.directory / "keys", sync=options.sync)
+        self.nats = NatsServer(
+            self.directory / "nats", self.directory / "keys", sync=options.sync, port=options.nats_port
+        )
+        self._steering = contextlib.AsyncExitStack()
         self.powerdns: PowerDns | None = None
         self.registry: Registry | None = None
         """Where customers delegate domains of their own."""
@@ -87,6 +101,7 @@ class Stack:
         """Start everything; what had started is stopped again when a part does not."""
         try:
             await self._start()
+            await self._steering.enter_async_context(steered(self.directory, self._obey))
         except BaseException:
             await self.stop()
             raise
@@ -100,6 +115,7 @@ class Stack:
 
     async def stop(self) -> None:
         """Services first, then what they stand on."""
+        await self._steering.aclose()
         await self.supervisor.stop_together([name for name in self.supervisor.names if name != "sandbox"])
         await self.supervisor.stop_all()
         if self.powerdns is not None:
@@ -112,8 +128,9 @@ class Stack:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tools = await tool_environment()
         await self._step("nats-server", self._start_nats())
-        await self._step("PowerDNS, ours and a simulated registry's", self._start_powerdns())
-        await self._step("sandbox (simulated Hetzner Cloud, servers and clusters)", self._start_sandbox())
+        await self._step("DNS: a PowerDNS of ours, and a simulated registry's", self._start_powerdns())
+        if self.options.sandbox:
+            await self._step("sandbox (simulated Hetzner Cloud, servers and clusters)", self._start_sandbox())
         self.console_url = f"http://127.0.0.1:{self.options.console_port or free_port()}"
         await self._step(f"services: {', '.join(SERVICES)}", self._start_services())
 
@@ -132,10 +149,12 @@ class Stack:
         except KeyError as missing:
             raise DidNotStart(f"{missing} is not known: run make setup (it gets PowerDNS)") from None
         self.powerdns = PowerDns(program, self.directory / "powerdns")
-        self.registry = Registry(PowerDns(program, self.directory / "registry"))
+        private_file(self.directory / "powerdns.key", self.powerdns.api_key)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.powerdns.start())
-            group.create_task(self.registry.open())
+            if self.options.sandbox:
+                self.registry = Registry(PowerDns(program, self.directory / "registry"))
+                group.create_task(self.registry.open())
 
     async def _start_sandbox(self) -> None:
         folder = self.directory / "sandbox"
@@ -170,9 +189,34 @@ class Stack:
                 for number in range(1, self.options.replicas.get(service, 1) + 1):
                     group.create_task(self.start_replica(service, number))
 
+    async def scale(self, service: str, replicas: int) -> None:
+        """Start or drain replicas until there are so many; ValueError says why that cannot be."""
+        if service not in SCALABLE:
+            raise ValueError(f"{service or 'nothing'} cannot be scaled here; these can: {', '.join(SCALABLE)}")
+        if not 1 <= replicas <= MOST_REPLICAS:
+            raise ValueError(f"{service}={replicas}: give 1 to {MOST_REPLICAS}")
+        names = [_replica(service, number) for number in range(1, MOST_REPLICAS + 1)]
+        await self.supervisor.stop_together(names[replicas:])
+        async with asyncio.TaskGroup() as group:
+            for number, name in enumerate(names[:replicas], start=1):
+                if name not in self.supervisor.names:
+                    group.create_task(self.start_replica(service, number))
+
+    async def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """What ``catalyst scale`` asks for; the answer is what runs afterwards."""
+        try:
+            for service, replicas in order.get("scale", {}).items():
+                await self.scale(str(service), int(replicas))
+        except (ValueError, DidNotStart) as why:
+            return {"error": str(why)}
+        names = self.supervisor.names
+        return {
+            "runs": [{"name": n, "pid": self.supervisor.pid(n), "starts": self.supervisor.starts(n)} for n in names]
+        }
+
     async def start_replica(self, service: str, number: int) -> None:
         """Start one replica of a service and wait until it is ready."""
-        name = service if number == 1 else f"{service}-{number}"
+        name = _replica(service, number)
         port = self._health.setdefault(name, free_port())
         environment = {
             **self._environment(service),
@@ -201,21 +245,29 @@ class Stack:
         return build[service]()
 
     def _intake(self) -> dict[str, str]:
-        return {
-            "INTAKE_POOL_DOMAINS": json.dumps([POOL_DOMAIN]),
-            "INTAKE_CATALOGUE_FILE": str(CHECKOUT / "deploy" / "kit" / "catalogue.yaml"),
-            "INTAKE_DOOR_OWNER": "demo",
-        }
+        catalogue = str(CHECKOUT / "deploy" / "kit" / "catalogue.yaml")
+        found = {"INTAKE_CATALOGUE_FILE": catalogue, "INTAKE_DOOR_OWNER": self.options.owner}
+        simulated = {"INTAKE_POOL_DOMAINS": json.dumps([POOL_DOMAIN])}
+        return found | simulated if self.options.sandbox else found
 
     def _dns_pdm(self) -> dict[str, str]:
-        dns = self._dns
+        dns = self.dns
+        zone_door = free_port()
+        found = {
+            "DNS_PDM_POWERDNS_URL": dns.api_url,
+            "DNS_PDM_POWERDNS_KEY_FILE": str(self.directory / "powerdns.key"),
+            "DNS_PDM_MINTING_KEY_FILE": str(self.directory / "minting.key"),
+            "DNS_PDM_ZONE_DOOR_PORT": str(zone_door),
+            "DNS_PDM_ZONE_DOOR_URL": f"http://127.0.0.1:{zone_door}",
+        }
+        return found | self._simulated_names(dns) if self.options.sandbox else found
+
+    def _simulated_names(self, dns: PowerDns) -> dict[str, str]:
+        """A tree of names that exists on this machine only, and waits that fit it."""
         hosts = {name: [f"127.0.0.1:{dns.dns_port}"] for name in NAMESERVERS}
         if self.registry is not None:
             hosts |= {name: [f"127.0.0.1:{self.registry.server.dns_port}"] for name in HOSTS}
-        zone_door = free_port()
         return {
-            "DNS_PDM_POWERDNS_URL": dns.api_url,
-            "DNS_PDM_POWERDNS_KEY": dns.api_key,
             "DNS_PDM_POOL_DOMAINS": json.dumps([POOL_DOMAIN]),
             "DNS_PDM_NAMESERVERS": json.dumps(NAMESERVERS),
             "DNS_PDM_NAMESERVER_ADDRESSES": json.dumps({name: ["127.0.0.1"] for name in NAMESERVERS}),
@@ -223,20 +275,23 @@ class Stack:
             "DNS_PDM_TREE_ZONES": json.dumps({POOL_DOMAIN: NAMESERVERS, CUSTOMER_ZONE: HOSTS}),
             "DNS_PDM_TREE_HOSTS": json.dumps(hosts),
             "DNS_PDM_RESOLVERS": json.dumps([f"127.0.0.1:{dns.dns_port}"]),
+            "DNS_PDM_UPDATE_SERVER": f"127.0.0.1:{dns.dns_port}",
             "DNS_PDM_FIRST_CHECK_S": "2",
             "DNS_PDM_DS_TTL_S": "2",
-            "DNS_PDM_MINTING_KEY_FILE": str(self.directory / "minting.key"),
-            "DNS_PDM_UPDATE_SERVER": f"127.0.0.1:{dns.dns_port}",
-            "DNS_PDM_ZONE_DOOR_PORT": str(zone_door),
-            "DNS_PDM_ZONE_DOOR_URL": f"http://127.0.0.1:{zone_door}",
         }
 
     def _tofu_runner(self) -> dict[str, str]:
         return {
             **{key: self._tools[key] for key in ("CATALYST_TOFU", "CATALYST_TOFU_CLI_CONFIG") if key in self._tools},
+            "TOFU_RUNNER_NODE_DOOR_URL": self.console_url,
+            **(self._simulated_cloud() if self.options.sandbox else {}),
+        }
+
+    def _simulated_cloud(self) -> dict[str, str]:
+        """Where the sandbox is, and waits that fit a cloud that is never slow."""
+        return {
             "TOFU_RUNNER_HCLOUD_ENDPOINT": self.cloud_endpoint,
             "TOFU_RUNNER_SAMPLE_PRICES": "true",
-            "TOFU_RUNNER_NODE_DOOR_URL": self.console_url,
             "TOFU_RUNNER_KIT_URL": "https://git.sandbox.example/catalyst-kit.git",
             "TOFU_RUNNER_KIT_REVISION": "main",
             "TOFU_RUNNER_POLL_S": "0.2",
@@ -248,15 +303,16 @@ class Stack:
         }
 
     def _flux_watcher(self) -> dict[str, str]:
-        return {
-            "FLUX_WATCHER_KIT_CATALOGUE": str(CHECKOUT / "deploy" / "kit" / "catalogue.yaml"),
+        found = {"FLUX_WATCHER_KIT_CATALOGUE": str(CHECKOUT / "deploy" / "kit" / "catalogue.yaml")}
+        simulated = {
             "FLUX_WATCHER_HTTPS_PORT": "8443",
-            "FLUX_WATCHER_RESOLVERS": f"127.0.0.1:{self._dns.dns_port}",
+            "FLUX_WATCHER_RESOLVERS": f"127.0.0.1:{self.dns.dns_port}",
             "FLUX_WATCHER_TRUST_ROOTS": str(self.sandbox_root_ca),
             "FLUX_WATCHER_STABLE_S": "3",
             "FLUX_WATCHER_BUSY_S": "1",
             "FLUX_WATCHER_PROBE_S": "1",
         }
+        return found | simulated if self.options.sandbox else found
 
     def _gateway(self) -> dict[str, str]:
         return {
@@ -264,14 +320,19 @@ class Stack:
             "GATEWAY_PUBLIC_URL": self.console_url,
             "GATEWAY_ACCOUNTS_DIR": str(self.accounts_dir),
             "GATEWAY_SESSION_KEY_FILE": str(self.directory / "session.key"),
-            "GATEWAY_SANDBOX": "true",
+            "GATEWAY_SANDBOX": json.dumps(self.options.sandbox),
         }
 
     @property
-    def _dns(self) -> PowerDns:
+    def dns(self) -> PowerDns:
+        """The DNS server."""
         if self.powerdns is None:
             raise RuntimeError("PowerDNS is not up")
         return self.powerdns
+
+
+def _replica(service: str, number: int) -> str:
+    return service if number == 1 else f"{service}-{number}"
 
 
 async def is_ready(port: int) -> bool:

@@ -40,7 +40,8 @@ _MINTING_KEY_BYTES = 32
 @asynccontextmanager
 async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     """Build, and take down in reverse order."""
-    async with PowerDns.connect(settings.powerdns_url, settings.powerdns_key, settings.powerdns_server_id) as api:
+    key = read_api_key(settings.powerdns_key_file)
+    async with PowerDns.connect(settings.powerdns_url, key, settings.powerdns_server_id) as api:
         rules = rules_of(settings)
         keeper = ZoneKeeper(api, hosting_of(settings), rules)
         if settings.create_pool_zones:
@@ -136,6 +137,11 @@ def public_of(settings: Settings) -> Resolvers | None:
     """The resolvers that stand for the public."""
     servers = tuple(server_at(where, where) for where in settings.resolvers)
     return Resolvers(servers) if servers else None
+
+
+def read_api_key(file: Path) -> SecretStr:
+    """PowerDNS's API key."""
+    return SecretStr(file.read_text().strip())
 
 
 def read_minting_key(path: Path) -> SecretStr:

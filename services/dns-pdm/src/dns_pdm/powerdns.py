@@ -215,7 +215,7 @@ def _refusal(method: str, path: str, status: int, text: str) -> Exception:
     if status == HTTPStatus.CONFLICT:
         return ZoneExists(f"{method} {path}: {said}")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return ServerDown(f"PowerDNS does not accept our API key ({status}): check DNS_PDM_POWERDNS_KEY")
+        return ServerDown(f"PowerDNS does not accept our API key ({status}): check DNS_PDM_POWERDNS_KEY_FILE")
     # A zone that vanished between two calls is made again by the next attempt; the rest is the server's trouble.
     return ServerDown(f"PowerDNS answers {method} {path} with {status}: {said}")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from bus import BusSettings
@@ -15,8 +15,8 @@ class Settings(BusSettings):
 
     powerdns_url: str
     """Root of PowerDNS's HTTP API, such as http://127.0.0.1:8081."""
-    powerdns_key: SecretStr
-    """Its API key. It opens every zone: nobody but this service holds it."""
+    powerdns_key_file: Path
+    """File (0600) with its API key. It opens every zone: nobody but this service holds it."""
     powerdns_server_id: str = "localhost"
     """Which server behind the API; PowerDNS itself is always localhost, a proxy may have others."""
 

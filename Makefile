@@ -90,6 +90,11 @@ compose-context: setup  ## Lay ready what docker-compose.yml needs: wheels, prog
 test-compose: setup  ## Build the containers, run them to ready, take them away; says what is missing
 	@$(BIN)/python deploy/docker/trial.py
 
+.PHONY: conformance
+conformance: setup-test  ## A real Kubernetes API as the judge; its programs are built once, a quarter of an hour
+	@$(TOOLS) ensure conformance
+	@$(WITH_TOOLS) $(LAYERS) conformance
+
 .PHONY: bench
 bench: setup-test  ## Every figure of the project, against its goal
 	@short=; $(WITH_TOOLS) for file in bench/[a-z]*.py; do $(BIN)/python $$file && echo || short="$$short $$file"; done; \

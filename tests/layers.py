@@ -37,6 +37,7 @@ LAYERS = {
     "system": Layer(("tests/system",)),
     "browser": Layer(("tests/browser",)),
     "faults": Layer(("tests/faults",)),
+    "conformance": Layer(("tests/conformance",)),
 }
 
 

@@ -25,16 +25,18 @@ PROGRAMS: Final = MappingProxyType(
         "etcd": "CATALYST_ETCD",
         "kube-apiserver": "CATALYST_KUBE_APISERVER",
         "kube-controller-manager": "CATALYST_KUBE_CONTROLLER_MANAGER",
-        "kube-scheduler": "CATALYST_KUBE_SCHEDULER",
         "kwok": "CATALYST_KWOK",
-        "source-controller": "CATALYST_SOURCE_CONTROLLER",
-        "kustomize-controller": "CATALYST_KUSTOMIZE_CONTROLLER",
-        "helm-controller": "CATALYST_HELM_CONTROLLER",
         "chromium": "CATALYST_CHROMIUM",
     }
 )
 FOLDERS: Final = MappingProxyType(
-    {"cert-manager-crds": "CATALYST_CERT_MANAGER_CRDS", "cilium-crds": "CATALYST_CILIUM_CRDS"}
+    {
+        "cert-manager-crds": "CATALYST_CERT_MANAGER_CRDS",
+        "cilium-crds": "CATALYST_CILIUM_CRDS",
+        "source-controller-crds": "CATALYST_SOURCE_CONTROLLER_CRDS",
+        "kustomize-controller-crds": "CATALYST_KUSTOMIZE_CONTROLLER_CRDS",
+        "helm-controller-crds": "CATALYST_HELM_CONTROLLER_CRDS",
+    }
 )
 """Tools that are files to read, not programs: the variable tells their folder."""
 

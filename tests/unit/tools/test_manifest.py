@@ -58,6 +58,7 @@ def test_the_controllers_that_are_built_are_those_of_the_flux_release_that_a_sov
     flux = PINS["flux"]["version"]
     released = yaml.safe_load((KIT / "components" / "flux" / "versions.yaml").read_text())["controllers"][flux]
     assert {name: OURS.tools[name].version for name in released} == released
+    assert {name: OURS.tools[f"{name}-crds"].version for name in released} == released
 
 
 def test_the_kubernetes_programs_are_of_the_minor_version_that_a_sovereign_gets() -> None:

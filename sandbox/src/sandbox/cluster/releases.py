@@ -14,7 +14,7 @@ from sandbox.cluster import charts
 from sandbox.cluster.agenda import Sequence
 from sandbox.cluster.conditions import Status, is_ready, is_stalled
 from sandbox.cluster.model import REQUESTED_AT, RESET_AT, Model
-from sandbox.cluster.objects import HELM_CHART, HELM_RELEASE, OCI_REPOSITORY, SECRET, Json, Key, Kind, key_of
+from sandbox.cluster.objects import HELM_CHART, HELM_RELEASE, NAMESPACE, OCI_REPOSITORY, SECRET, Json, Key, Kind, key_of
 from sandbox.cluster.release_history import UNLIMITED, Release, recorded, release_of, retries
 from sandbox.cluster.workloads import Workloads
 
@@ -199,12 +199,24 @@ class Releases:
             yield _FAIL_S
             return "simulated: the API server refused an object of the chart"
         yield _INSTALL_S
+        if not self._has_namespace(key, release):
+            return f'create: failed to create: namespaces "{release.namespace}" not found'
         charts.install(self._model, release.name, release.helm_name, release.namespace)
         yield 0.05
         waiting = (HELM_RELEASE, key)
         yield from self._model.until(waiting, lambda: not self._workloads.unavailable(release.name), within=_WAIT_S)
         missing = self._workloads.unavailable(release.name)
         return f"timeout waiting for: [{', '.join(missing)}]" if missing else ""
+
+    def _has_namespace(self, key: Key, release: Release) -> bool:
+        """Whether there is a namespace to install into; it is made when the release says so."""
+        if self._model.store.get(NAMESPACE, "", release.namespace) is not None:
+            return True
+        if not (self._now(key)["spec"].get("install") or {}).get("createNamespace"):
+            return False
+        metadata = {"name": release.namespace, "labels": {"name": release.namespace}}
+        self._model.store.create(NAMESPACE, {"metadata": metadata, "status": {"phase": "Active"}})
+        return True
 
     def _succeed(self, key: Key, release: Release, action: str) -> None:
         history = self._status(key).fields.get("history") or []

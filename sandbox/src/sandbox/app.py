@@ -1,4 +1,4 @@
-"""The one process: the simulated cloud and whatever runs on its servers."""
+"""The one process: the simulated cloud, whatever runs on its servers, and the simulated registrars."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from sandbox.hetzner.api import BASE, SERVER, Inspect
 from sandbox.hetzner.control import PREFIX, Control
 from sandbox.hetzner.simulation import Options, Simulation
 from sandbox.hetzner.tokens import read_file
+from sandbox.registrars import Registrars
 from sandbox.settings import Settings
 from sandbox.world import World, world
 
@@ -86,7 +87,7 @@ async def _remembered(settings: Settings, inspect: Inspect | None) -> AsyncItera
 @contextlib.asynccontextmanager
 async def _serving(simulation: Simulation, around: World, settings: Settings) -> AsyncIterator[str]:
     application = web.Application(handler_args={"access_log": None})
-    application.add_routes([*Control(simulation).routes(), *around.routes])
+    application.add_routes([*Control(simulation).routes(), *around.routes, *Registrars().routes()])
     application.router.add_route("*", BASE + "/{rest:.*}", simulation.api.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

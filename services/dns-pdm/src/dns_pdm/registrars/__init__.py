@@ -7,7 +7,14 @@ An adapter reads a registrar's answers into our types and turns every refusal in
 from collections.abc import Mapping
 from typing import Final
 
+from dns_pdm.registrars import cloudflare, dynadot, godaddy, namecheap, ovh
 from dns_pdm.registrars.port import Adapter
 
-ADAPTERS: Final[Mapping[str, Adapter]] = {}
-"""By the name that requests use. A registrar that is not here is refused with the advice to use byo-manual."""
+ADAPTERS: Final[Mapping[str, Adapter]] = {
+    "namecheap": namecheap.ADAPTER,
+    "godaddy": godaddy.ADAPTER,
+    "ovh": ovh.ADAPTER,
+    "dynadot": dynadot.ADAPTER,
+    "cloudflare": cloudflare.ADAPTER,
+}
+"""By the name that requests use. Where a name cannot be delegated by one of them, byo-manual says what to paste."""

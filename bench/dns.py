@@ -155,9 +155,10 @@ async def _until_all_wait(journal: Journal) -> None:
 
 @asynccontextmanager
 async def _service(folder: Path, nats: NatsServer, ours: Server, registry: Server) -> AsyncIterator[int]:
-    key = folder / "minting.key"
-    key.touch(0o600)
-    key.write_text(secrets.token_hex(32))
+    files = {"minting.key": secrets.token_hex(32), "powerdns.key": ours.api_key}
+    for name, text in files.items():
+        (folder / name).touch(0o600)
+        (folder / name).write_text(text)
     at = [f"{ours.address}:{ours.dns_port}"]
     hosts = {**dict.fromkeys(NS, at), "ns.registry.om": [f"{registry.address}:{registry.dns_port}"]}
     door = free_port()
@@ -167,14 +168,14 @@ async def _service(folder: Path, nats: NatsServer, ours: Server, registry: Serve
         "CATALYST_REPLICA": "dns-pdm",
         "CATALYST_HEALTH_PORT": str(free_port()),
         "DNS_PDM_POWERDNS_URL": ours.api_url,
-        "DNS_PDM_POWERDNS_KEY": ours.api_key,
+        "DNS_PDM_POWERDNS_KEY_FILE": str(folder / "powerdns.key"),
         "DNS_PDM_POOL_DOMAINS": json.dumps([POOL]),
         "DNS_PDM_NAMESERVERS": json.dumps(NS),
         "DNS_PDM_TREE_ZONES": json.dumps({PARENT: ["ns.registry.om"]}),
         "DNS_PDM_TREE_HOSTS": json.dumps(hosts),
         "DNS_PDM_FIRST_CHECK_S": str(EVERY_S),
         "DNS_PDM_SLOWEST_CHECK_S": str(EVERY_S),
-        "DNS_PDM_MINTING_KEY_FILE": str(key),
+        "DNS_PDM_MINTING_KEY_FILE": str(folder / "minting.key"),
         "DNS_PDM_ZONE_DOOR_PORT": str(door),
         "DNS_PDM_ZONE_DOOR_URL": f"http://127.0.0.1:{door}",
         "DNS_PDM_UPDATE_SERVER": at[0],

@@ -44,7 +44,7 @@ class Cluster:
         async def leader() -> str:
             try:
                 info = await bus.connection.api(f"$JS.API.STREAM.INFO.{stream}")
-            except (TimeoutError, OSError):
+            except (TryAgain, OSError):
                 return ""
             return str(info.get("cluster", {}).get("leader", ""))
 
@@ -71,7 +71,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         async def made() -> bool:
             try:
                 await ensure_topology(admin, replicas=SIZE, scale=0.02)
-            except (TryAgain, TimeoutError, OSError):
+            except (TryAgain, OSError):
                 return False
             return True
 

@@ -132,6 +132,16 @@ async def test_5_the_guard_answers_before_the_duplicate_window_and_our_own_write
         await intake.journal.append([REQUESTED], ABOUT, cause=uuid4(), after=NEW)
 
 
+async def test_a_stream_that_is_away_is_a_reason_to_try_again_and_no_handlers_bug(bus_of: BusOf) -> None:
+    """No responders (a restart, an election) come from the client as an error of its own, at reads as at writes."""
+    intake, admin = await bus_of("intake"), await bus_of("admin")
+    await admin.connection.api("$JS.API.STREAM.DELETE.KV_idem")
+    idem = intake.kv("idem")
+    for attempt in (idem.get("a.b"), idem.create("a.b", b""), idem.put("a.b", b""), idem.values("a.*")):
+        with pytest.raises(TryAgain):
+            await attempt
+
+
 def test_the_calls_of_the_client_that_trap_are_not_used() -> None:
     """3: publish_async. 6: fetch. 8, 9: its KV and watch. 9: ordered consumers. 12: drain. 14: its object store."""
     source = "\n".join(file.read_text() for file in Path(bus_package.__path__[0]).glob("*.py"))

@@ -10,7 +10,6 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,20 +73,23 @@ class Connection:
             raise TooLarge(subject, len(payload), limit)
         if scan and (kind := secret_in(payload)):
             raise SecretInClear(subject, kind)
-        try:
-            reply = await self.request(subject, payload, headers=headers)
-        except nats.errors.NoRespondersError:
-            raise TryAgain(f"no stream takes {subject} just now") from None
-        except TimeoutError as error:
-            raise TryAgain(str(error)) from None
-        answer = json.loads(reply.data)
+        answer = json.loads((await self.call(subject, payload, headers)).data)
         if "error" in answer:
             raise _refusal(subject, len(payload), answer["error"])
         return Stored(int(answer["seq"]), bool(answer.get("duplicate", False)))
 
+    async def call(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> Msg:
+        """A request to JetStream itself. TryAgain while it is away (a restart, an election): no bug of a handler's."""
+        try:
+            return await self.request(subject, payload, headers=headers)
+        except nats.errors.NoRespondersError:
+            raise TryAgain(f"JetStream does not serve {subject} just now") from None
+        except TimeoutError as error:
+            raise TryAgain(str(error)) from None
+
     async def api(self, subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A call of the JetStream API; the answer as it is, errors included."""
-        reply = await self.request(subject, json.dumps(body).encode() if body is not None else b"")
+        """A call of the JetStream API; the answer as it is, errors included. TryAgain when none came."""
+        reply = await self.call(subject, json.dumps(body).encode() if body is not None else b"")
         answer: dict[str, Any] = json.loads(reply.data)
         return answer
 
@@ -111,9 +113,7 @@ def _refusal(subject: str, size: int, error: dict[str, Any]) -> Exception:
     return TryAgain(f"{subject}: {text} ({code})")
 
 
-async def open_connection(
-    settings: BusSettings, user: str, *, on_reconnect: Callable[[], None] | None = None
-) -> Connection:
+async def open_connection(settings: BusSettings, user: str) -> Connection:
     """Connect as ``user``. Callbacks never raise: an exception in one would end the client's read loop."""
     closed = asyncio.Event()
     client = Client()
@@ -126,8 +126,6 @@ async def open_connection(
 
     async def reconnected() -> None:
         log.info("bus connection is back", extra={"action": "reconnected"})
-        if on_reconnect is not None:
-            on_reconnect()
 
     async def is_closed() -> None:
         closed.set()

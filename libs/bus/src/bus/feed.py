@@ -98,7 +98,7 @@ class Feed:
                         return
                     self.last = message.sequence
                     yield Delivered(message.sequence, message.subject, message.data, message.at)
-            except (TryAgain, TimeoutError) as error:
+            except TryAgain as error:
                 log.warning("the feed waits for the stream", extra={"action": "feed-waits", "why": str(error)})
                 await asyncio.sleep(0.5)
                 continue
@@ -109,7 +109,7 @@ class Feed:
             try:
                 info = await self._connection.api(f"$JS.API.STREAM.INFO.{PROV}")
                 return int(info["state"]["last_seq"])
-            except (TimeoutError, KeyError, OSError) as error:
+            except (TryAgain, KeyError) as error:
                 log.warning("the feed waits for the stream", extra={"action": "feed-waits", "why": str(error)})
                 await asyncio.sleep(0.5)
 

@@ -66,13 +66,13 @@ async def everything(connection: Connection, stream: str, subject: str, *, after
 
 async def last(connection: Connection, stream: str, subject: str) -> Stored | None:
     """The last message of one subject, or None."""
-    reply = await connection.request(f"$JS.API.DIRECT.GET.{stream}.{subject}")
+    reply = await connection.call(f"$JS.API.DIRECT.GET.{stream}.{subject}")
     return None if _status(reply) else _stored(reply)
 
 
 async def at(connection: Connection, stream: str, sequence: int) -> Stored | None:
     """The message of one sequence, or None."""
-    reply = await connection.request(f"$JS.API.DIRECT.GET.{stream}", json.dumps({"seq": sequence}).encode())
+    reply = await connection.call(f"$JS.API.DIRECT.GET.{stream}", json.dumps({"seq": sequence}).encode())
     return None if _status(reply) else _stored(reply)
 
 

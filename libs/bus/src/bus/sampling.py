@@ -25,10 +25,7 @@ class Room:
 
     async def used_share(self) -> float:
         """Bytes of ``PROV`` over its limit, 0 without one. TryAgain when the server does not say."""
-        try:
-            info = await self._connection.api(f"$JS.API.STREAM.INFO.{PROV}")
-        except TimeoutError as error:
-            raise TryAgain(str(error)) from None
+        info = await self._connection.api(f"$JS.API.STREAM.INFO.{PROV}")
         if "error" in info:
             raise TryAgain(f"no word on the size of {PROV}: {info['error'].get('description')}")
         limit = int(info["config"]["max_bytes"])
@@ -51,7 +48,7 @@ class Sampler:
         while True:
             try:
                 await self.sample()
-            except (TryAgain, TimeoutError) as error:
+            except TryAgain as error:
                 log.warning("not measured", extra={"action": "unmeasured", "why": str(error)})
             await asyncio.sleep(EVERY_S)
 

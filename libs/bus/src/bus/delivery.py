@@ -39,6 +39,8 @@ _DECISIONS = 12
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 120.0
 _NO_MESSAGE_FOUND = 10037
+_UNREAD = History("")
+"""What a route that needs only the event is given, and ignores."""
 
 
 @dataclass
@@ -206,10 +208,8 @@ class Deliveries:
                 await self._decide(
                     event.about, event.id, event.time, arrived.sequence, lambda history: route.handle(event, history)
                 )
-            else:
-                unread = History(event.subject)
-                if effects := await route.handle(event, unread):
-                    await self._follow(effects, event.about, event.id, event.time, unread)
+            elif effects := await route.handle(event, _UNREAD):
+                await self._follow(effects, event.about, event.id, event.time, History(event.subject))
 
         return Work(event.type, event.subject, run)
 

@@ -1,15 +1,15 @@
 """Our pull loop: one inbox, one outstanding request, never more messages than free slots.
 
 The client's own ``fetch`` costs a task, a random id and a timer per message and loses a request at a disconnect. Here
-a callback hands each message to a slot; a request is repeated when half is used up, after a reconnect, after missed
-heartbeats, and when the server ends it. In-progress marks go out for everything in hand, so that a long apply is not
-delivered twice. Source: ADR-37 (idle heartbeats of pull requests), design section 3.
+a callback hands each message to a slot, a task that lives as long as the loop; a request is repeated when half is used
+up, after a reconnect, after missed heartbeats, and when the server ends it. In-progress marks go out for everything in
+hand, so that a long apply is not delivered twice. Source: ADR-37 (idle heartbeats of pull requests), design section 3.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from nats.aio.msg import Msg
@@ -48,7 +48,10 @@ class Puller:
         self._metrics = metrics
         self._brake = brake
         self._requested = 0
-        self._in_hand: dict[asyncio.Task[None], Msg] = {}
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        self._workers: dict[asyncio.Task[None], Msg | None] = {}
+        """Each slot, and the message that it has in hand."""
+        self._in_hand = 0
         self._heard_at = 0.0
         self._stopping = False
         self._subscription: Subscription | None = None
@@ -57,7 +60,7 @@ class Puller:
     @property
     def in_hand(self) -> int:
         """How many messages are with a handler now."""
-        return len(self._in_hand)
+        return self._in_hand
 
     def reconnected(self) -> None:
         """Requests that were outstanding are lost with the connection."""
@@ -71,6 +74,8 @@ class Puller:
         self._heard_at = loop.time()
         self._subscription = await self._connection.client.subscribe(inbox, cb=self._on_message)
         waking = loop.create_task(self._wake_at(stop), name=f"{self._consumer.name} stop")
+        for number in range(self._slots):
+            self._workers[loop.create_task(self._work(), name=f"{self._consumer.name} slot {number}")] = None
         try:
             last_progress = loop.time()
             while not stop.is_set():
@@ -105,7 +110,7 @@ class Puller:
         self._wake.set()
 
     async def _request(self, inbox: str) -> None:
-        free = self._slots - len(self._in_hand) - self._requested
+        free = self._slots - self._in_hand - self._arrived.qsize() - self._requested
         if free <= 0 or (self._requested and free < (self._slots + 1) // 2):
             return
         if not self._connection.client.is_connected or self._brake.engaged:
@@ -116,8 +121,7 @@ class Puller:
         await self._connection.client.publish(subject, json.dumps(body).encode(), reply=inbox)
 
     async def _on_message(self, message: Msg) -> None:
-        loop = asyncio.get_running_loop()
-        self._heard_at = loop.time()
+        self._heard_at = asyncio.get_running_loop().time()
         headers = message.headers or {}
         status = headers.get("Status")
         if status is not None and not message.reply.startswith("$JS.ACK"):
@@ -127,9 +131,7 @@ class Puller:
         if self._stopping:
             await message.nak()
             return
-        task = loop.create_task(self._handle(message), name=f"{self._consumer.name} {message.subject}")
-        self._in_hand[task] = message
-        task.add_done_callback(self._finished)
+        self._arrived.put_nowait(message)
 
     def _on_status(self, status: str, headers: dict[str, str]) -> None:
         if status == "100":
@@ -144,34 +146,55 @@ class Puller:
         else:
             self._wake.set()
 
-    async def _handle(self, message: Msg) -> None:
-        await self._deliver(message, self._consumer.name)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._in_hand.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Settling itself failed, for want of a connection: the message comes again after its ack wait.
-            log.error("delivery not settled", extra={"action": "unsettled", "error": repr(error), **self._named})
-        if len(self._in_hand) + self._requested <= self._slots // 2:
-            self._wake.set()
+    async def _work(self) -> None:
+        """One slot: a message at a time, for as long as the loop pulls."""
+        me = asyncio.current_task()
+        if me is None:
+            raise AssertionError("unreachable: a slot runs as a task")
+        name, deliver, workers, arrived = self._consumer.name, self._deliver, self._workers, self._arrived
+        while True:
+            message = await arrived.get()
+            workers[me] = message
+            self._in_hand += 1
+            try:
+                await deliver(message, name)
+            except Exception as error:
+                # Settling itself failed, for want of a connection: the message comes again after its ack wait.
+                log.exception(
+                    "delivery not settled", extra={"action": "unsettled", "error": repr(error), **self._named}
+                )
+            finally:
+                workers[me] = None
+                self._in_hand -= 1
+            if self._in_hand + arrived.qsize() + self._requested <= self._slots // 2:
+                self._wake.set()
 
     async def _mark_in_progress(self) -> None:
-        for message in list(self._in_hand.values()):
+        for message in [message for message in self._workers.values() if message is not None]:
             await message.in_progress()
-        self._metrics.in_hand.labels(self._consumer.name).set(len(self._in_hand))
+        self._metrics.in_hand.labels(self._consumer.name).set(self._in_hand)
 
     async def _drain(self, grace_s: float) -> None:
-        """Finish or hand back. Nothing new is taken: late messages are handed back by the callback."""
+        """Finish or hand back. Nothing new is taken: what no slot has begun goes back at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
+        await self._hand_back([self._arrived.get_nowait() for _ in range(self._arrived.qsize())])
+        marked_at = loop.time()
         while self._in_hand and loop.time() < deadline:
-            await asyncio.wait(set(self._in_hand), timeout=min(_IN_PROGRESS_S / 2, deadline - loop.time()))
-            if self._connection.client.is_connected:
+            self._wake.clear()
+            await self._pause()
+            if self._connection.client.is_connected and loop.time() - marked_at >= _IN_PROGRESS_S / 2:
+                marked_at = loop.time()
                 await self._mark_in_progress()
-        for task, message in list(self._in_hand.items()):
-            task.cancel()
-            await asyncio.wait({task}, timeout=2)
-            if self._connection.client.is_connected:
-                await message.nak()
+        unfinished = {worker: message for worker, message in self._workers.items() if message is not None}
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.wait(set(self._workers), timeout=2)
+        await self._hand_back(unfinished.values())
         if self._subscription is not None and self._connection.client.is_connected:
             await self._subscription.unsubscribe()
+
+    async def _hand_back(self, messages: Iterable[Msg]) -> None:
+        for message in messages:
+            if self._connection.client.is_connected and not message.is_acked:
+                await message.nak()

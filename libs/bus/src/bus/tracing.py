@@ -5,13 +5,16 @@ is its producer's decision: one that was not passes its context on and records n
 an OpenTelemetry SDK.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind
 
 _tracer = trace.get_tracer("catalyst.bus")
+_NO_PARENT: Final = context.Context()
+_UNRECORDED: Final[AbstractContextManager[Span]] = nullcontext(trace.INVALID_SPAN)
 
 
 def inject(headers: dict[str, str]) -> None:
@@ -19,22 +22,20 @@ def inject(headers: dict[str, str]) -> None:
     propagate.inject(headers)
 
 
-@contextmanager
 def delivery_span(
     name: str, headers: Mapping[str, str] | None, *, kind: SpanKind = SpanKind.CONSUMER
-) -> Iterator[Span]:
-    """A span of its own, linked to the span that published the message; SpanKind.SERVER for a question."""
+) -> AbstractContextManager[Span]:
+    """A span of its own, linked to the span that published the message; SpanKind.SERVER for a question.
+
+    What nobody samples costs as little as possible: without a producer's context there is nothing to pass on either.
+    """
     producer = trace.INVALID_SPAN_CONTEXT
     if headers and "traceparent" in headers:
         producer = trace.get_current_span(propagate.extract(dict(headers))).get_span_context()
-    unsampled = producer.is_valid and not producer.trace_flags.sampled
-    if unsampled or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        if not producer.is_valid:
-            yield trace.INVALID_SPAN  # nothing to pass on, nothing to record
-            return
-        with trace.use_span(NonRecordingSpan(producer)) as passed_on:
-            yield passed_on
-        return
-    links = [Link(producer)] if producer.is_valid else []
-    with _tracer.start_as_current_span(name, context=context.Context(), kind=kind, links=links) as span:
-        yield span
+    if producer.is_valid and not producer.trace_flags.sampled:
+        return trace.use_span(NonRecordingSpan(producer))
+    links = [Link(producer)] if producer.is_valid else ()
+    span = _tracer.start_span(name, context=_NO_PARENT, kind=kind, links=links)
+    if span.is_recording():
+        return trace.use_span(span, end_on_exit=True)
+    return trace.use_span(NonRecordingSpan(producer)) if producer.is_valid else _UNRECORDED

@@ -18,6 +18,10 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _LOOK_S: Final = 0.1
 _NOT_FOUND: Final = 404
 _FAILED: Final = 400
+_LATER: Final = 429
+"""Among others, the answer for a kind whose storage the server has just begun to read."""
+_LATER_S: Final = 0.5
+_PATIENCE_S: Final = 60.0
 
 
 class Refused(Exception):
@@ -41,7 +45,17 @@ class Kube:
     async def call(
         self, method: str, path: str, body: object = None, *, content_type: str = "application/json", **query: str
     ) -> Json:
-        """One call; its JSON, or Refused."""
+        """One call; its JSON, or Refused. A server that is not ready for it yet (429) is asked again, for a while."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                try:
+                    return await self._call(method, path, body, content_type, query)
+                except Refused as refused:
+                    if refused.status != _LATER:
+                        raise
+                await asyncio.sleep(_LATER_S)
+
+    async def _call(self, method: str, path: str, body: object, content_type: str, query: Mapping[str, str]) -> Json:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}
         data = None if body is None else json.dumps(body)
         async with self.session.request(

@@ -115,6 +115,9 @@ class Puller:
             return
         if not self._connection.client.is_connected or self._brake.engaged:
             return
+        if not self._requested:
+            # Nothing was asked until now, so nothing can have been heard: silence counts from here.
+            self._heard_at = asyncio.get_running_loop().time()
         self._requested += free
         body = {"batch": free, "expires": _EXPIRES_S * 10**9, "idle_heartbeat": _HEARTBEAT_S * 10**9}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer.stream}.{self._consumer.name}"

@@ -1,0 +1,125 @@
+"""The seven steps: by visible labels, without loss, with everything that is wrong at once."""
+
+import json
+import re
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, Route, expect
+
+from tests.browser.conftest import SeatOf, shot
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+
+class Hand:
+    """Does what a person does, by what a person reads."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def press(self, what: Locator) -> None:
+        await what.click()
+
+    async def button(self, name: str) -> None:
+        await self.press(self.page.get_by_role("button", name=name, exact=True))
+
+    async def write(self, label: str, text: str) -> None:
+        await self.page.get_by_label(label, exact=True).locator("visible=true").fill(text)
+
+
+async def begin(page: Page) -> Hand:
+    hand = Hand(page)
+    await hand.press(page.get_by_role("navigation").get_by_role("link", name="New Sovereign"))
+    await page.locator("form[data-ready]").wait_for()
+    return hand
+
+
+async def test_everything_wrong_is_told_at_once_and_a_colleague_goes_on_where_it_was_left(seat_of: SeatOf) -> None:
+    operator = await seat_of("operator")
+    page = await operator.open("/sovereigns")
+    hand = await begin(page)
+    await hand.write("Name", "Omantel <img src=x onerror=alert(1)>")
+    await page.get_by_role("link", name="4. Credentials").click()
+    await hand.write("Hetzner Cloud API token", "not-a-token")
+    await expect(page.locator("#token_said")).to_contain_text("The token is not accepted")
+    await hand.write("SSH public key of the sovereign-admin", "ssh-ed25519 nonsense")
+    await hand.write("Addresses that may use SSH", "everywhere")
+    await page.get_by_role("link", name="6. Domain").click()
+    await hand.write("E-mail of the sovereign-admin", "nobody")
+    await page.get_by_role("link", name="7. Review").click()
+    await expect(page.locator("#errors h2")).to_have_text("4 fields to correct")
+    await shot(page, "wizard-errors")
+    await hand.button("Provision")
+    await expect(page.locator("#said")).to_contain_text("Correct the fields above first.")
+
+    colleague = await (await seat_of("colleague")).open(page.url.removeprefix(operator.url))
+    await colleague.locator("form[data-ready]").wait_for()
+    await expect(colleague.locator("#errors h2")).to_have_text("4 fields to correct")
+    await colleague.get_by_role("link", name="Credentials", exact=True).first.click()
+    await expect(colleague.get_by_label("Addresses that may use SSH")).to_have_value("everywhere")
+    await expect(colleague.get_by_label("Hetzner Cloud API token")).to_have_value("")
+    await colleague.get_by_label("Addresses that may use SSH").fill("203.0.113.7/32")
+    await expect(colleague.locator("#kept")).to_contain_text("Draft kept")
+    await colleague.go_back()
+    await expect(colleague.locator("#errors h2")).to_have_text("3 fields to correct")
+
+    await page.get_by_role("link", name="1. Organisation").click()
+    await hand.write("Industry (optional)", "Telecommunications")
+    await page.get_by_role("button", name="Load theirs").click()
+    operator.forgive("/api/v1/drafts/")  # the refusal of the older revision
+    await page.locator("form[data-ready]").wait_for()
+    await expect(page.get_by_label("Name", exact=True).first).to_have_value("Omantel <img src=x onerror=alert(1)>")
+
+
+def _offered(name: str, family: str, *needs: str, tier: str = "optional") -> dict[str, Any]:
+    return {"name": name, "family": family, "tier": tier, "depends_on": needs, "description": f"What {name} does."}
+
+
+OFFERED: Final = (
+    _offered("bp-cilium", "spine", tier="mandatory"),
+    _offered("bp-cnpg", "fabric", "bp-cilium"),
+    _offered("bp-valkey", "fabric"),
+    _offered("bp-harbor", "pilot", "bp-cnpg", "bp-valkey"),
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def offering(seat_of: SeatOf) -> Page:
+    """The wizard over a catalogue that is answered by the test: today's kit has nothing optional in it."""
+    page = await (await seat_of("operator")).open("/sovereigns")
+
+    async def answer(route: Route) -> None:
+        reply = await route.fetch()
+        await route.fulfill(response=reply, body=json.dumps(await reply.json() | {"components": OFFERED}))
+
+    await page.route("**/api/v1/catalogue", answer)
+    await begin(page)
+    await page.get_by_role("link", name="5. Components").click()
+    return page
+
+
+async def test_what_a_choice_brings_along_stands_on_its_card_before_it_is_made(offering: Page) -> None:
+    harbor, cnpg = (offering.locator(f"[data-component=bp-{name}]") for name in ("harbor", "cnpg"))
+    await expect(harbor).to_contain_text("Also selects cnpg, valkey")
+    await harbor.get_by_role("button", name="Select harbor").click()
+    await expect(cnpg.get_by_role("button", name="Selected cnpg")).to_have_attribute("aria-pressed", "true")
+    await expect(cnpg).to_contain_text("Also removes harbor")
+    await shot(offering, "wizard-5-components")
+    await cnpg.get_by_role("button", name="Selected cnpg").click()
+    await expect(harbor.get_by_role("button", name="Select harbor")).to_be_visible()
+    await offering.get_by_role("group", name="Families").get_by_role("button", name="pilot").click()
+    await expect(offering.locator("[data-component]")).to_have_count(1)
+    await offering.get_by_role("tab", name="Always included").click()
+    await expect(offering.locator("[data-component]")).to_have_text(re.compile("cilium.*Always included"))
+
+
+async def test_outside_a_secure_context_no_secret_is_taken(seat_of: SeatOf) -> None:
+    seat = await seat_of("operator", insecure=True)
+    page = await seat.open("/sovereigns/new/credentials")
+    await page.locator("form[data-ready]").wait_for()
+    await expect(page.get_by_label("Hetzner Cloud API token")).to_be_disabled()
+    await expect(page.get_by_role("heading", name="No secret is taken here")).to_be_visible()
+    await shot(page, "wizard-insecure")
+    seat.forgive("Cross-Origin-Opener-Policy")  # such a page cannot have one, and the browser says so

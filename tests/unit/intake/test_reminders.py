@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bus import Fired, Wake
+from bus.timers import fired_id
 from contracts import About, Fact, History, event_of
 from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, RUN_DEADLINE, SECRETS_EXPIRY, STALLED_WINDOW
 from contracts.dns import DnsAwaitingDelegation, DnsRefused
@@ -24,7 +25,7 @@ from intake import milestones
 from intake.reminders import approval_reminder, stalled_window
 from intake.settings import Settings
 from tests.deliver import ABOUT, said
-from tests.unit.intake.test_life import REQUESTED
+from tests.unit.intake.test_life import APPLIED, REQUESTED
 
 START = datetime(2026, 11, 25, 20, 0, tzinfo=UTC)
 WINDOW = timedelta(minutes=5)
@@ -135,6 +136,24 @@ async def test_a_life_that_ends_empty_is_given_up_by_its_timer(end: tuple[Fact, 
     ended = before.with_appended(before.upto + 1, said(fact))
     (given_up,) = await milestones.empty_life_expiry(fired(0), ended)
     assert isinstance(given_up, SovereignDecommissionRequested)
+
+
+async def test_a_repeat_after_a_crash_between_the_fact_and_its_timers_sets_the_timers() -> None:
+    refused = said(DnsRefused(trouble=WHY))
+    before = history((0, REQUESTED), (1, refused.data))
+    fact, *wakes = await milestones.advance(refused, before, settings=SETTINGS)
+    assert isinstance(fact, Fact)
+    after = before.with_appended(before.upto + 1, said(fact, cause=refused.id))
+    assert wakes
+    assert list(await milestones.advance(refused, after, settings=SETTINGS)) == wakes
+    assert list(await milestones.advance(said(STARTED), after, settings=SETTINGS)) == [], "what comes later sets none"
+
+    due, applied = fired(30), history((0, REQUESTED), (1, STARTED), (2, APPLIED))
+    fact, *wakes = await milestones.enrol_deadline(due, applied, settings=SETTINGS)
+    assert isinstance(fact, Fact)
+    assert wakes
+    after = applied.with_appended(applied.upto + 1, said(fact, cause=fired_id(due)))
+    assert list(await milestones.enrol_deadline(due, after, settings=SETTINGS)) == wakes
 
 
 async def test_a_life_with_something_in_the_cloud_is_never_given_up() -> None:

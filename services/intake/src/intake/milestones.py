@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from bus import Effects, Fired, Vault, Wake
+from bus.timers import fired_id
 from contracts.catalogue import (
     APPROVAL_REMINDER,
     EMPTY_LIFE_EXPIRY,
@@ -39,6 +41,7 @@ async def advance(event: Event[Any], history: History, *, settings: Settings) ->
     if event.life != history.life or event.run != history.run:
         return []
     facts = next_facts(history)
+    followed = [*facts, *_said_because_of(event.id, history)]
     wakes: list[Wake] = []
     if isinstance(event.data, SovereignRequested):
         wakes.append(Wake(STALLED_WINDOW, timedelta(seconds=settings.stalled_window_s)))
@@ -48,9 +51,9 @@ async def advance(event: Event[Any], history: History, *, settings: Settings) ->
         wakes.append(Wake(APPROVAL_REMINDER, timedelta(hours=settings.approval_reminder_h)))
     if isinstance(event.data, TofuApplied) and history.last(SovereignHandedOver) is None:
         wakes.append(Wake(ENROL_DEADLINE, timedelta(seconds=settings.enrol_deadline_s)))
-    if any(_ends_empty(fact, history) for fact in facts):
+    if any(_ends_empty(fact, history) for fact in followed):
         wakes.append(Wake(EMPTY_LIFE_EXPIRY, timedelta(days=settings.empty_life_days)))
-    if any(isinstance(fact, _ENDS) for fact in facts):
+    if any(isinstance(fact, _ENDS) for fact in followed):
         wakes.append(Wake(SECRETS_EXPIRY, timedelta(days=settings.secrets_days)))
     return [*facts, *wakes]
 
@@ -59,12 +62,14 @@ async def enrol_deadline(fired: Fired, history: History, *, settings: Settings) 
     """No kubeconfig was handed in: the run failed, unless it did or the run is over."""
     if not _matters(fired, history) or history.last(NodeEnrolled) is not None:
         return []
+    expiry = Wake(SECRETS_EXPIRY, timedelta(days=settings.secrets_days))
+    if _said_because_of(fired_id(fired), history):
+        return [expiry]
     applied = history.last(TofuApplied, run=fired.about.run)
     if applied is None or standing(history).stage != "running":
         return []
     why = trouble("enrol-timeout", attempted="receive the kubeconfig of the first node", on=fqdn_of(history.sovereign))
-    failed = SovereignFailed(cause=applied.event.id, trouble=why)
-    return [failed, Wake(SECRETS_EXPIRY, timedelta(days=settings.secrets_days))]
+    return [SovereignFailed(cause=applied.event.id, trouble=why), expiry]
 
 
 async def run_deadline(fired: Fired, history: History) -> Effects:
@@ -95,6 +100,11 @@ async def secrets_expiry(fired: Fired, history: History, *, vault: Vault) -> Eff
             if row.ends_with_a_failed_run:
                 await vault.take_away(row.reader, history.sovereign, history.life, row.name)
     return []
+
+
+def _said_because_of(cause: UUID, history: History) -> list[Fact]:
+    """What a first attempt has said already: a repeat after a crash says nothing more, but sets the same timers."""
+    return [item.event.data for item in history if item.event.causationid == cause]
 
 
 def _ends_empty(fact: Fact, history: History) -> bool:

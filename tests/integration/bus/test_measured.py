@@ -123,6 +123,15 @@ async def test_no_key_of_a_bucket_looks_like_a_sovereign(bus_of: BusOf) -> None:
         await intake.kv("idem").put(ABOUT.sovereign, b"")
 
 
+async def test_a_bucket_is_listed_whole_however_many_keys_it_has(bus_of: BusOf) -> None:
+    """The server refuses a read of the last message per subject from 1,025 subjects on (413)."""
+    state = (await bus_of("intake")).kv("state")
+    names = {f"sovereign.s{number}" for number in range(1100)}
+    await asyncio.gather(*(state.put(name, b"{}") for name in names))
+    await state.delete("sovereign.s7")
+    assert set(await state.keys("sovereign.*")) == names - {"sovereign.s7"}
+
+
 async def test_nothing_of_the_first_life_counts_in_the_second(bus_of: BusOf) -> None:
     intake, dns, runner = await bus_of("intake"), await bus_of("dns-pdm"), await bus_of("tofu-runner")
     cause, key = uuid4(), SealKeys.load(intake.settings.public_keys_dir.parent / "tofu-runner.seal.json").public()[0]  # type: ignore[union-attr]  # the fixture sets it

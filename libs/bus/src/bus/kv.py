@@ -79,9 +79,12 @@ class Bucket:
 
     async def values(self, pattern: str) -> list[Value]:
         """Every value whose key matches (NATS wildcards)."""
-        found = await reading.last_per_subject(self._connection, self._stream, [f"$KV.{self.name}.{pattern}"])
-        prefix = len(f"$KV.{self.name}.")
-        return [Value(m.subject[prefix:], m.data, m.sequence) for m in found.messages if not _is_marker(m)]
+        prefix = f"$KV.{self.name}."
+        # By pages: one read of the last message per subject is refused from 1,025 subjects on.
+        stored = reading.everything(self._connection, self._stream, prefix + pattern)
+        # A key that changes meanwhile comes twice; its later value counts.
+        newest = {message.subject: message async for message in stored}
+        return [Value(m.subject[len(prefix) :], m.data, m.sequence) for m in newest.values() if not _is_marker(m)]
 
     async def keys(self, pattern: str) -> list[str]:
         """Every key that matches (NATS wildcards) and has a value."""

@@ -1,4 +1,4 @@
-"""Each page for everybody: accessibility rules, keyboard, phone, dark and light."""
+"""Each page for everybody: accessibility rules, phone, dark and light."""
 
 import asyncio
 import os

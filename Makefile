@@ -40,7 +40,7 @@ test: check setup-browser  ## Check and test everything that takes minutes, with
 	@$(if $(BROWSER_LAYER),true,echo "browser      not tested: BROWSER=0 was given")
 
 .PHONY: check
-check: setup-test  ## Format, lint, types, imports, generated files
+check: setup-test  ## Format, lint, types, imports, events that released readers still read
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy libs services cli sandbox tests bench deploy/tools

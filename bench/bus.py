@@ -1,6 +1,6 @@
 """The backbone: what a message, a guarded append, a reading, a lease and an idle service cost on a real server.
 
-Goals: issue of the backbone, "Figures". Both halves of a ratio run in turns on the same server and the same stream.
+Both halves of a ratio run in turns on the same server and the same stream.
 """
 
 import sys

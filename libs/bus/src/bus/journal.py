@@ -1,7 +1,7 @@
 """The audit trail of a Sovereign: read as a fold or whole, appended under guards.
 
 Of facts that exclude each other exactly one is stored: such an append carries what its writer had read, and the server
-refuses it when anybody wrote since (design section 3, guarded appends). The caller then reads and decides again. Ids
+refuses it when anybody wrote since (docs/adr/0002-streams-and-guards.md). The caller then reads and decides again. Ids
 are derived from the cause, so an append whose receipt was lost is repeated without harm.
 """
 

@@ -2,7 +2,7 @@
 
 A lease is a key that expires by itself. Its holder renews it by compare-and-set; the revision at acquisition is the
 fencing token, which only grows. A holder that could not renew for ``sure_s`` stops mutating the world, long before the
-key expires and another worker can take it (design section 3, leases; reference recipe of the client's traps).
+key expires and another worker can take it (docs/adr/0003-leases.md).
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 The client's own ``fetch`` costs a task, a random id and a timer per message and loses a request at a disconnect. Here
 a callback hands each message to a slot, a task that lives as long as the loop; a request is repeated when half is used
 up, after a reconnect, after missed heartbeats, and when the server ends it. In-progress marks go out for everything in
-hand, so that a long apply is not delivered twice. Source: ADR-37 (idle heartbeats of pull requests), design section 3.
+hand, so that a long apply is not delivered twice. Source: NATS ADR-37 (idle heartbeats of pull requests).
 """
 
 import asyncio

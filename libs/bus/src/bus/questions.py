@@ -1,7 +1,7 @@
 """Asking and answering: request/reply by ``nats.micro`` services, typed on both sides.
 
 Replicas of a service share a queue group, so each question is answered once; ``nats micro ls`` lists them. A refusal
-travels as a ``Problem`` with the error header of the micro protocol (ADR-32).
+travels as a ``Problem`` with the error header of the micro protocol (NATS ADR-32).
 """
 
 import logging

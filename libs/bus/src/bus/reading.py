@@ -1,7 +1,7 @@
 """Reading a stream without a consumer: batched direct get.
 
 ``last_per_subject`` is one consistent read of the last message of every matching subject; ``everything`` pages through
-all of them in order. Source: ADR-31 (direct get, batched and multi-last requests).
+all of them in order. Source: NATS ADR-31 (direct get, batched and multi-last requests).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Timers: a message schedule that comes back when it is due (nats-server 2.12 and later, ADR-51).
+"""Timers: a message schedule that comes back when it is due (nats-server 2.12 and later, NATS ADR-51).
 
 ``timer.at.<service>.<id>.<name>`` holds the schedule, ``timer.fire.<service>.<id>.<name>`` is where it fires. The
 message id includes the due time: the same timer set again is dropped, another time replaces it.

@@ -23,7 +23,7 @@ Role = Literal["work", "command"]
 
 
 class Guard(StrEnum):
-    """How an append excludes others (design section 3, guarded appends)."""
+    """How an append excludes others (docs/adr/0002-streams-and-guards.md)."""
 
     NONE = "none"
     SOVEREIGN = "sovereign"

@@ -1,4 +1,4 @@
-"""The table of lifetimes: every secret that rests sealed, who opens it, and when it ends at the latest (design §5).
+"""The table of lifetimes: every secret that rests sealed, who opens it, and when it ends at the latest.
 
 Readers erase their own as soon as they need it no more. What nobody ended so, because a life just stopped moving, ends
 by a timer of intake's: it stores what comes from outside, so it may take it away, though it can read none of it.

@@ -2,7 +2,7 @@
 
 A change is named by its occurrence. One that was said is never said again; a state that was not yet said of an object
 in this run is said at once; one that was is damped, at most one fact per object in ten seconds, which then tells how
-many changes lay between (design section 3).
+many changes lay between.
 """
 
 from dataclasses import dataclass, field

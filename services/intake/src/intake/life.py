@@ -2,8 +2,7 @@
 
 ``next_facts(history)`` says which ``sovereign.*`` facts follow from what is known now. It is asked after every
 milestone, and its answer is the same for every order of events that is consistent with causation: it looks at what
-holds, never at what came last. Of a pair of opposite facts the later by stream sequence holds (design section 1,
-rule 5).
+holds, never at what came last. Of a pair of opposite facts the later by stream sequence holds.
 """
 
 from dataclasses import dataclass

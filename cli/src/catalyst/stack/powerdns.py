@@ -19,6 +19,8 @@ from typing import Self
 
 import aiohttp
 
+from bus.lifeline import tied
+
 _READY_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.02
 _STOP_WITHIN_S = 5.0
@@ -140,8 +142,7 @@ class PowerDns:
             environment["LD_LIBRARY_PATH"] = self.program.library_path
         with (self.folder / "pdns.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                str(self.program.server),
-                f"--config-dir={self.folder}",
+                *tied([str(self.program.server), f"--config-dir={self.folder}"]),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

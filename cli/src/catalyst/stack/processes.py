@@ -1,7 +1,8 @@
 """Processes under one roof: started in order, watched, started again when they die, ended together.
 
 A crash is ordinary: the supervisor starts the program again at once, then with growing pauses while it keeps dying. An
-end that was asked for (``stop``) is not a crash. Output goes to one file per program.
+end that was asked for (``stop``) is not a crash. Output goes to one file per program. What it started ends with it,
+even when it is killed itself.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bus.lifeline import tied
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
@@ -79,7 +82,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log_of(program.name).open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *program.argv,
+                *tied(program.argv),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

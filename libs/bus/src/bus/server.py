@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bus.connection import open_connection
 from bus.keys import init_keys, public_nkeys
+from bus.lifeline import tied
 from bus.settings import BusSettings
 from bus.topology import ensure_topology
 from contracts.topology import ADMIN, Permissions, permissions
@@ -155,11 +156,7 @@ class NatsServer:
         log_file = self.directory / "nats.log"
         with log_file.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                str(find_server()),
-                "-c",
-                str(config),
-                "--ports_file_dir",
-                str(ports),
+                *tied([str(find_server()), "-c", str(config), "--ports_file_dir", str(ports)]),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

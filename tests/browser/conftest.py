@@ -22,6 +22,7 @@ from catalyst.demo.play import OWNER, Play, playing
 from catalyst.stack.stack import Options, Stack
 from catalyst.stack.tools import CHECKOUT
 from contracts.account import AccountRole
+from contracts.sovereign import SovereignHandedOver
 
 SCREENSHOTS: Final = CHECKOUT / ".run" / "screenshots"
 WAIT_MS: Final = 60_000
@@ -65,6 +66,14 @@ class Seat:
             self.complaints.append(f"{message.location.get('url')}: {message.text}")
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A Sovereign that stands, asked for when the stack came up."""
+
+    url: str
+    path: str = "/sovereigns/shown_omani_works"
+
+
 SeatOf = Callable[..., Awaitable[Seat]]
 
 
@@ -91,6 +100,13 @@ async def play(stack: Stack) -> AsyncIterator[Play]:
 async def asked(play: Play) -> str:
     """It comes up beside the tests that need none. Its organisation would be markup anywhere that forgets to escape."""
     return await play.request(play.name("shown"), organisation={"name": "Omantel <script>alert(1)</script>"})
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ready(stack: Stack, play: Play, asked: str) -> Ready:
+    """When it was handed over."""
+    await play.until(asked, SovereignHandedOver)
+    return Ready(stack.console_url)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

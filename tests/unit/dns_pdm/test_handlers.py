@@ -1,14 +1,16 @@
 """What follows from what dns-pdm hears. Every event is delivered twice."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bus import Fired, Wake
+from bus.timers import fired_id
 from contracts import About, Event
-from contracts.catalogue import DELEGATION_CHECK
+from contracts.catalogue import DELEGATION_CHECK, PROPAGATION_CHECK
 from contracts.dns import (
     DnsAwaitingDelegation,
     DnsDelegated,
@@ -29,8 +31,10 @@ from contracts.sovereign import (
 from contracts.tofu import TofuApplied, TofuDestroyed
 from dns_pdm import handlers
 from dns_pdm.zones import absolute
+from tests.deliver import said
 from tests.unit.dns_pdm.said import applied, requested
 from tests.unit.dns_pdm.scene import POOL, Scene
+from tests.unit.dns_pdm.test_propagation import Public
 
 DEMO = About(sovereign="demo_omani_works", owner="acme", life=1, run=1)
 SHOP = About(sovereign="shop_example_org", owner="acme", life=1, run=1)
@@ -169,6 +173,26 @@ async def test_a_pasted_delegation_is_seen_at_the_next_check_and_then_no_more_is
     shop.say(fact)
     assert await handlers.look_again(timer, shop.history, dns=shop.dns) == []
     assert [type(item) for item in await shop.hear(handlers.publish, shop.say(applied()))] == [DnsPublished]
+
+
+async def test_a_repeat_after_a_crash_between_a_fact_and_its_timer_sets_the_timer(shop: Scene) -> None:
+    shop.dns = replace(shop.dns, public=Public())
+    event = await reserved(shop, "byo-manual")
+    timer = fired(shop, shop.wakes[0], event)
+    shop.now = timer.due
+    waiting, *wakes = await handlers.look_again(timer, shop.history, dns=shop.dns)
+    assert isinstance(waiting, DnsAwaitingDelegation)
+    shop.events.append(said(waiting, SHOP, cause=fired_id(timer)))
+    assert [wake.timer for wake in wakes if isinstance(wake, Wake)] == [DELEGATION_CHECK]
+    assert await handlers.look_again(timer, shop.history, dns=shop.dns) == wakes
+
+    timer = timer.model_copy(update={"due": waiting.next_check_at})
+    shop.world.pasted.add("shop.example.org")
+    delegated, *wakes = await handlers.look_again(timer, shop.history, dns=shop.dns)
+    assert isinstance(delegated, DnsDelegated)
+    shop.events.append(said(delegated, SHOP, cause=fired_id(timer)))
+    assert [wake.timer for wake in wakes if isinstance(wake, Wake)] == [PROPAGATION_CHECK]
+    assert await handlers.look_again(timer, shop.history, dns=shop.dns) == wakes
 
 
 @pytest.mark.parametrize(

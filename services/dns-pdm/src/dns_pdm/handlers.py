@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from bus import Fired, TryAgain, Wake
+from bus.timers import fired_id
 from contracts.catalogue import DELEGATION_CHECK, DS_DUE, PROPAGATION_CHECK
 from contracts.dns import (
     Delegation,
@@ -146,21 +148,28 @@ async def release(event: Event[TofuDestroyed], history: History, *, dns: Dns) ->
 async def look_again(fired: Fired, history: History, *, dns: Dns) -> Effects:
     """A timer fired: check the delegation once more, or finish a release."""
     if fired.key == RELEASE:
-        if not leaving(fired.about, history) or history.last(DnsReleased) is not None:
-            return []
-        async with dns.alone(fired.about.sovereign):
-            return [await _release(fired.about, history, dns=dns)]
-    reserved = history.last(DnsReserved)
-    if reserved is None or not wanted(fired.about, history) or history.last(DnsDelegated, run=fired.about.run):
+        return await _finish_release(fired, history, dns=dns)
+    about, reserved = fired.about, history.last(DnsReserved)
+    if reserved is None or not wanted(about, history):
         return []
-    failed = history.data(DnsFailed, run=fired.about.run)
-    if failed is not None and not failed.trouble.retryable:
-        return []  # somebody has to act, and then asks for another run
-    waiting = history.data(DnsAwaitingDelegation, run=fired.about.run)
+    zone = _zone_of(reserved.event.data)
+    if again := _repeated(fired_id(fired), about, history, fired.due, zone, dns=dns):
+        return again
+    failed = history.data(DnsFailed, run=about.run)
+    if history.last(DnsDelegated, run=about.run) or (failed is not None and not failed.trouble.retryable):
+        return []  # nothing is left to wait for; or somebody has to act, and then asks for another run
+    waiting = history.data(DnsAwaitingDelegation, run=about.run)
     if waiting is not None and waiting.next_check_at > fired.due + timedelta(seconds=1):
         return []  # another check has looked since and set its own time
     flip = history.last(DnsPublished) is not None
-    return await _look(fired.about, history, fired.due, _zone_of(reserved.event.data), dns=dns, flip=flip)
+    return await _look(about, history, fired.due, zone, dns=dns, flip=flip)
+
+
+async def _finish_release(fired: Fired, history: History, *, dns: Dns) -> Effects:
+    if not leaving(fired.about, history) or history.last(DnsReleased) is not None:
+        return []
+    async with dns.alone(fired.about.sovereign):
+        return [await _release(fired.about, history, dns=dns)]
 
 
 async def sign(fired: Fired, history: History, *, dns: Dns) -> Effects:
@@ -217,11 +226,32 @@ async def _publish(about: About, history: History, applied: TofuApplied, ttl_s: 
 async def _first_look(
     event: Event[Fact], history: History, zone: Reserved, *, dns: Dns, flip: bool = False
 ) -> list[Fact | Wake]:
-    said = history.last(DnsAwaitingDelegation, run=event.run)
-    if said is not None and said.event.causationid == event.id:
-        # Delivered again: it has been looked, what remains is to be woken at the time that was said.
-        return [Wake(DELEGATION_CHECK, said.event.data.next_check_at - event.time)]
+    if again := _repeated(event.id, event.about, history, event.time, zone, dns=dns):
+        return again
     return await _look(event.about, history, event.time, zone, dns=dns, flip=flip)
+
+
+def _repeated(
+    cause: UUID, about: About, history: History, since: datetime, zone: Reserved, *, dns: Dns
+) -> list[Fact | Wake]:
+    """Delivered again: the look was taken and said; what remains are the timers that a crash may have cut off."""
+    waiting = history.last(DnsAwaitingDelegation, run=about.run)
+    if waiting is not None and waiting.event.causationid == cause:
+        return [Wake(DELEGATION_CHECK, waiting.event.data.next_check_at - since)]
+    delegated = history.last(DnsDelegated, run=about.run)
+    if delegated is not None and delegated.event.causationid == cause:
+        return _once_delegated(history, zone, None, since, dns=dns)
+    return []
+
+
+def _once_delegated(
+    history: History, zone: Reserved, now_said: DnsFlipped | None, since: datetime, *, dns: Dns
+) -> list[Fact | Wake]:
+    """What is to be woken for: to set our DS at the registrar, and to ask what resolvers see."""
+    sign_at = flipping.sign_at(history, zone, now_said, since)
+    sign = [Wake(DS_DUE, max(sign_at - since, timedelta(0)))] if sign_at else []
+    look = [Wake(PROPAGATION_CHECK, timedelta(0))] if dns.public is not None else []
+    return [*sign, *look]
 
 
 async def _look(
@@ -234,10 +264,8 @@ async def _look(
     report = await dns.world.check(zone.zone, zone.nameservers, ds_required=in_pool)
     if report.holds:
         unsaid = flipping.unsaid(history, zone, report) if flip else None
-        sign_at = flipping.sign_at(history, zone, unsaid, since)
-        sign = [Wake(DS_DUE, max(sign_at - since, timedelta(0)))] if sign_at else []
-        look = [Wake(PROPAGATION_CHECK, timedelta(0))] if dns.public is not None else []
-        return [*([unsaid] if unsaid else []), DnsDelegated(servers=report.servers), *sign, *look]
+        then = _once_delegated(history, zone, unsaid, since, dns=dns)
+        return [*([unsaid] if unsaid else []), DnsDelegated(servers=report.servers), *then]
     done = flipping.Step()
     if flip:
         async with dns.alone(about.sovereign):

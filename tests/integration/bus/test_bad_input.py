@@ -1,5 +1,6 @@
 """Bad messages end in the dead letter queue with a reason that a person understands; everything else goes on."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from bus import Bus, Denied, Refused, SecretInClear, TooLarge, TryAgain, reading, seal
+from bus import Bus, Denied, DoorMessage, Refused, SecretInClear, TooLarge, TryAgain, at_door, reading, seal
+from bus.brake import Brake
+from bus.delivery import Deliveries
 from bus.dlq import DeadLetters
 from bus.server import NatsServer
 from bus.survey import survey
 from contracts import About, Fact, History, event_of
 from contracts.sovereign import SovereignCancelRequested
-from contracts.topology import PROV
+from contracts.topology import DOOR, INBOX, PROV
 from tests.conftest import BusOf
 from tests.integration.bus.hosting import dns_pdm, hosted, until
 from tests.unit.intake.test_life import REQUESTED
@@ -117,6 +120,23 @@ def _bytes(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+async def test_a_door_message_that_is_erased_already_is_settled_all_the_same(bus_of: BusOf) -> None:
+    """Two deliveries of one message may overlap; whichever ends later finds nothing to erase."""
+    intake, publisher = await bus_of("intake"), await bus_of("publisher")
+    receipt = await publisher.connection.store(DOOR, b"{}", {})
+    came: asyncio.Queue[DoorMessage] = asyncio.Queue()
+    ports = intake.connection, intake.journal, intake.timers, intake.metrics
+    deliveries = Deliveries(*ports, [at_door(came.put)], brake=Brake())
+    inbox = intake.connection.client.new_inbox()
+    pulled = await intake.connection.client.subscribe(inbox)
+    await intake.connection.client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{INBOX}.intake-door", b"1", reply=inbox)
+    message = await pulled.next_msg(timeout=20)
+    erased = await intake.connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": receipt.sequence})
+    assert "error" not in erased
+    assert await deliveries.deliver(message, "intake-door") == "done"
+    assert came.qsize() == 1
 
 
 async def test_only_its_reader_may_fetch_a_sealed_secret(bus_of: BusOf) -> None:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 
 from nats.aio.msg import Msg
 
+from bus import reading
 from bus.brake import Brake
 from bus.codec import Unreadable, decode
 from bus.connection import Connection
@@ -38,7 +39,6 @@ BURY_AT = 10
 _DECISIONS = 12
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 120.0
-_NO_MESSAGE_FOUND = 10037
 _UNREAD = History("")
 """What a route that needs only the event is given, and ignores."""
 
@@ -271,9 +271,10 @@ class Deliveries:
                 await self._timers.set(effect.timer, about, at + effect.after, key=effect.key)
 
     async def _erase(self, sequence: int) -> None:
-        """Remove a door message's bytes: an ack alone leaves them on disk (measured)."""
+        """Remove a door message's bytes: an ack alone leaves them on disk (measured). Gone already is fine."""
         answer = await self._connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": sequence})
-        if "error" in answer and answer["error"].get("err_code") != _NO_MESSAGE_FOUND:
+        # The server has one code for "there is none" and "it could not": whether it is there tells.
+        if "error" in answer and await reading.at(self._connection, INBOX, sequence) is not None:
             raise TryAgain(f"message {sequence} of {INBOX} is not erased: {answer['error'].get('description')}")
 
     async def _bury(self, delivery: Delivery, verdict: Verdict) -> None:

@@ -188,7 +188,7 @@ def permissions_of(service: str) -> Permissions:
         # A schedule's target is published by the server in the name of the schedule's author.
         publish.append(f"timer.fire.{service}.>")
     if service == INTAKE:
-        publish.append("$JS.API.STREAM.MSG.DELETE.INBOX")
+        publish += [f"$JS.API.STREAM.MSG.DELETE.{INBOX}", f"$JS.API.DIRECT.GET.{INBOX}"]
     if service == GATEWAY:
         publish += [question.subject for question in QUESTIONS]
         publish += ["$JS.API.DIRECT.GET.REJECTS.>", "$JS.API.DIRECT.GET.LOGS", "$JS.API.STREAM.INFO.*", "$SRV.>"]

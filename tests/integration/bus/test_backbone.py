@@ -98,7 +98,11 @@ async def test_one_holder_at_a_time_and_the_token_only_grows(bus_of: BusOf) -> N
 async def test_a_lease_that_cannot_be_renewed_is_no_longer_sure(bus_of: BusOf) -> None:
     runner = await bus_of("tofu-runner", lease_sure_s=0.05)
     lease = await runner.leases.acquire("demo_omani_works")
-    await asyncio.sleep(0.1)
+
+    async def unsure() -> bool:
+        return not lease.sure
+
+    await asyncio.wait_for(until(unsure), 20)
     with pytest.raises(LeaseLost):
         lease.check()
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 import bus as bus_package
-from bus import Bus, BusSettings, Conflict, LeaseBusy, TryAgain, connect
+from bus import Bus, BusSettings, Conflict, LeaseBusy, LeaseLost, TryAgain, connect
 from bus.health import Health
 from bus.metrics import Metrics
 from bus.server import NatsServer, server_config
@@ -184,7 +184,7 @@ async def test_8_renewals_keep_the_expiry_and_an_expired_key_is_free_at_once(bus
 
     await asyncio.wait_for(until(free), 20)
     assert (await second.leases.acquire("demo_omani_works")).token > lease.revision
-    with pytest.raises(Exception, match="another worker's"):
+    with pytest.raises(LeaseLost):
         await first.leases.renew(lease)
 
 

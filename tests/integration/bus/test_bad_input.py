@@ -125,7 +125,7 @@ def _bytes(file: Path) -> bytes:
 async def test_a_door_message_that_is_erased_already_is_settled_all_the_same(bus_of: BusOf) -> None:
     """Two deliveries of one message may overlap; whichever ends later finds nothing to erase."""
     intake, publisher = await bus_of("intake"), await bus_of("publisher")
-    receipt = await publisher.connection.store(DOOR, b"{}", {})
+    sequence = await publisher.connection.store(DOOR, b"{}", {})
     came: asyncio.Queue[DoorMessage] = asyncio.Queue()
     ports = intake.connection, intake.journal, intake.timers, intake.metrics
     deliveries = Deliveries(*ports, [at_door(came.put)], brake=Brake())
@@ -133,7 +133,7 @@ async def test_a_door_message_that_is_erased_already_is_settled_all_the_same(bus
     pulled = await intake.connection.client.subscribe(inbox)
     await intake.connection.client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{INBOX}.intake-door", b"1", reply=inbox)
     message = await pulled.next_msg(timeout=20)
-    erased = await intake.connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": receipt.sequence})
+    erased = await intake.connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": sequence})
     assert "error" not in erased
     assert await deliveries.deliver(message, "intake-door") == "done"
     assert came.qsize() == 1

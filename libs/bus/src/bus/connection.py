@@ -13,7 +13,6 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -31,14 +30,6 @@ WRONG_LAST_SEQUENCE = 10071
 STREAM_FULL = frozenset({10047, 10077, 10023, 10122})
 """Codes of "no room": insufficient storage, maximum bytes or messages reached, insufficient resources."""
 MESSAGE_TOO_LARGE = 10054
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """JetStream's receipt."""
-
-    sequence: int
-    duplicate: bool
 
 
 class NoRoom(TryAgain):
@@ -63,8 +54,8 @@ class Connection:
             raise TimeoutError(f"no answer on {subject} within {timeout_s:g} s") from None
 
     async def store(self, subject: str, payload: bytes, headers: dict[str, str], *, limit: int = MAX_EVENT_BYTES,
-                    scan: bool = True) -> Stored:  # fmt: skip
-        """Publish into a stream and read the receipt.
+                    scan: bool = True) -> int:  # fmt: skip
+        """Publish into a stream and read the receipt: the sequence, of the first one when it was a repeat.
 
         Raises Conflict for a refused guard, NoRoom when the stream is full, TooLarge, SecretInClear, Denied, and
         TryAgain when no receipt came: then nobody knows, and the same message id makes the repeat harmless.
@@ -76,7 +67,7 @@ class Connection:
         answer = json.loads((await self.call(subject, payload, headers)).data)
         if "error" in answer:
             raise _refusal(subject, len(payload), answer["error"])
-        return Stored(int(answer["seq"]), bool(answer.get("duplicate", False)))
+        return int(answer["seq"])
 
     async def call(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> Msg:
         """A request to JetStream itself. TryAgain while it is away (a restart, an election): no bug of a handler's."""
@@ -168,4 +159,4 @@ def _jittered_wait(servers: list[Any], _info: dict[str, Any]) -> tuple[Any, floa
     return server, 0.0 if server.reconnects == 0 else 0.2 + random.random()  # noqa: S311 - no secret
 
 
-__all__ = ["Connection", "NoRoom", "Stored", "nats", "open_connection"]
+__all__ = ["Connection", "NoRoom", "open_connection"]

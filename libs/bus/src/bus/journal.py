@@ -99,7 +99,7 @@ class Journal:
     async def _store(self, subject: str, payload: bytes, headers: dict[str, str]) -> int:
         for attempt in range(_STORE_ATTEMPTS):
             try:
-                return (await self._connection.store(subject, payload, headers)).sequence
+                return await self._connection.store(subject, payload, headers)
             except NoRoom:
                 raise
             except TryAgain:

@@ -92,8 +92,7 @@ class Bucket:
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         # Buckets hold ciphertext and our own state: the scanner looks at what people read, the streams.
-        stored = await self._connection.store(self._subject(key), value, headers, limit=MAX_VALUE_BYTES, scan=False)
-        return stored.sequence
+        return await self._connection.store(self._subject(key), value, headers, limit=MAX_VALUE_BYTES, scan=False)
 
 
 def _is_marker(message: reading.Stored) -> bool:

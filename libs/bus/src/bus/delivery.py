@@ -16,11 +16,11 @@ from uuid import UUID, uuid5
 
 from nats.aio.msg import Msg
 
-from bus import reading
 from bus.brake import Brake
 from bus.codec import Unreadable, decode
 from bus.connection import Connection
 from bus.dlq import Arrived, as_it_came, bury, letter_of, original_of
+from bus.erasing import erase
 from bus.journal import Journal
 from bus.metrics import Metrics
 from bus.outcome import Conflict, LeaseLost, Refused, TryAgain
@@ -163,7 +163,7 @@ class Deliveries:
         if verdict.outcome == "buried":
             await self._bury(delivery, verdict)
         if meta.stream == INBOX:
-            await self._erase(int(meta.sequence.stream))
+            await erase(self._connection, INBOX, int(meta.sequence.stream))
         await message.ack()
 
     def _tell(self, delivery: Delivery, verdict: Verdict) -> None:
@@ -269,13 +269,6 @@ class Deliveries:
         for effect in following:
             if isinstance(effect, Wake):
                 await self._timers.set(effect.timer, about, at + effect.after, key=effect.key)
-
-    async def _erase(self, sequence: int) -> None:
-        """Remove a door message's bytes: an ack alone leaves them on disk (measured). Gone already is fine."""
-        answer = await self._connection.api(f"$JS.API.STREAM.MSG.DELETE.{INBOX}", {"seq": sequence})
-        # The server has one code for "there is none" and "it could not": whether it is there tells.
-        if "error" in answer and await reading.at(self._connection, INBOX, sequence) is not None:
-            raise TryAgain(f"message {sequence} of {INBOX} is not erased: {answer['error'].get('description')}")
 
     async def _bury(self, delivery: Delivery, verdict: Verdict) -> None:
         meta = delivery.meta

@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from bus import reading
 from bus.codec import Unreadable
 from bus.connection import Connection
+from bus.erasing import erase
 from bus.outcome import Refused
 from bus.scan import masked, secret_in
 from contracts.event import Model
@@ -203,7 +204,7 @@ class DeadLetters:
 
     async def drop(self, number: int) -> None:
         """Take it off the list for good; absent is fine."""
-        await self._connection.api(f"$JS.API.STREAM.MSG.DELETE.{DLQ}", {"seq": number})
+        await erase(self._connection, DLQ, number)
 
 
 def _entry(message: reading.Stored) -> Entry | None:

@@ -1,5 +1,8 @@
 """What registrars' answers are read as, signatures by the vendors' own formulas, and names as they are sold."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from contracts.dns import Delegation, DsRecord
@@ -56,6 +59,21 @@ def test_an_answer_without_what_was_asked_for_is_an_outage(said: Said) -> None:
 def test_an_answer_that_is_no_json_is_an_outage() -> None:
     with pytest.raises(RegistrarBusy):
         Said("godaddy", 502, "<html>").body()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        partial(dynadot.names_in, {"servers": []}),
+        partial(dynadot.names_in, {"name_servers": [7]}),
+        partial(dynadot.ds_in, {"key_tag": 5, "algorithm": "ECDSA", "digest_type": "2", "digest": "AB"}),
+        partial(cloudflare.read, [{"type": "DS", "content": "1 13 2 ab"}]),
+    ],
+)
+def test_an_answer_in_another_shape_is_an_outage_and_no_crash(read: Callable[[], object]) -> None:
+    with pytest.raises(RegistrarBusy) as busy:
+        read()
+    assert busy.value.code == "registrar-down"
 
 
 def test_godaddy_names_the_fields_that_it_refuses() -> None:

@@ -1,8 +1,8 @@
 """Calls of registrars' HTTP APIs: what is the same for all of them. No HTTP client's error leaves this module."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -111,6 +111,16 @@ async def calling(registrar: str, root: str) -> AsyncIterator[Caller]:
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(timeout=timeout, connector=connector, cookie_jar=jar) as session:
         yield Caller(registrar, root, session)
+
+
+@contextmanager
+def understood(registrar: str) -> Iterator[None]:
+    """An answer is read: one that lacks what its API promises is an outage, not a crash of ours."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        told = f"{registrar} answers in a shape that this release does not know ({type(error).__name__})"
+        raise RegistrarBusy("registrar-down", told) from error
 
 
 def json_of(body: Any) -> str:

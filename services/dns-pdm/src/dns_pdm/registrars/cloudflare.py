@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
-from dns_pdm.registrars.calls import Caller, Said, calling, ds_key, host
+from dns_pdm.registrars.calls import Caller, Said, calling, ds_key, host, understood
 from dns_pdm.registrars.port import Adapter, RegistrarRefused
 
 _NAME: Final = "cloudflare"
@@ -127,8 +127,9 @@ class Cloudflare:
 
 def read(rows: list[dict[str, Any]]) -> Delegation:
     """What NS and DS records say."""
-    servers = tuple(host(str(row["content"])) for row in rows if row["type"] == "NS")
-    return Delegation(nameservers=servers, ds=tuple(ds_in(row) for row in rows if row["type"] == "DS"))
+    with understood(_NAME):
+        servers = tuple(host(str(row["content"])) for row in rows if row["type"] == "NS")
+        return Delegation(nameservers=servers, ds=tuple(ds_in(row) for row in rows if row["type"] == "DS"))
 
 
 def ds_in(row: Mapping[str, Any]) -> DsRecord:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
-from dns_pdm.registrars.calls import Caller, Said, calling, ds_key, host, json_of, same_hosts
+from dns_pdm.registrars.calls import Caller, Said, calling, ds_key, host, json_of, same_hosts, understood
 from dns_pdm.registrars.port import Adapter
 
 _NAME: Final = "dynadot"
@@ -90,21 +90,20 @@ def signature(parts: Mapping[str, str], path: str, request_id: str, body: str) -
 
 def names_in(data: Mapping[str, Any]) -> tuple[str, ...]:
     """The name servers in an answer. The vendor's page shows two shapes; both are read."""
-    rows = data.get("nameserver_list") or data.get("name_servers") or ()
-    found = (
-        row if isinstance(row, str) else row.get("server_name") or row.get("ns_name") or row["host"] for row in rows
-    )
-    return tuple(host(str(name)) for name in found)
+    with understood(_NAME):
+        rows = data["nameserver_list"] if "nameserver_list" in data else data["name_servers"]
+        return tuple(host(_name_in(row)) for row in rows or ())
 
 
 def ds_in(row: Mapping[str, Any]) -> DsRecord:
     """One DS in an answer."""
-    return DsRecord(
-        key_tag=int(row["key_tag"]),
-        algorithm=_number(row["algorithm"]),
-        digest_type=_number(row["digest_type"]),
-        digest=str(row["digest"]).lower(),
-    )
+    with understood(_NAME):
+        return DsRecord(
+            key_tag=int(row["key_tag"]),
+            algorithm=_number(row["algorithm"]),
+            digest_type=_number(row["digest_type"]),
+            digest=str(row["digest"]).lower(),
+        )
 
 
 def written(one: DsRecord) -> dict[str, Any]:
@@ -135,6 +134,10 @@ def refusal(said: Said, code: int, fields: Mapping[str, Any], fqdn: str) -> Exce
     if code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return said.down(told)
     return said.refused("registrar-refused", told)
+
+
+def _name_in(row: Any) -> str:
+    return str(row if isinstance(row, str) else row.get("server_name") or row.get("ns_name") or row["host"])
 
 
 def _number(value: object) -> int:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
-from dns_pdm.registrars.calls import Caller, Said, calling, host, no_ds, same_hosts
+from dns_pdm.registrars.calls import Caller, Said, calling, host, no_ds, same_hosts, understood
 from dns_pdm.registrars.port import Adapter
 
 _NAME: Final = "godaddy"
@@ -31,7 +31,8 @@ class GoDaddy:
     async def get(self, fqdn: str) -> Delegation:
         """The name servers."""
         found = await self._call("GET", fqdn)
-        return Delegation(nameservers=tuple(host(name) for name in found.get("nameServers") or ()))
+        with understood(_NAME):
+            return Delegation(nameservers=tuple(host(name) for name in found["nameServers"] or ()))
 
     async def set(self, fqdn: str, nameservers: tuple[str, ...]) -> None:
         """Ensure these name servers."""

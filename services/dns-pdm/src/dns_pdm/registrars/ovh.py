@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
-from dns_pdm.registrars.calls import Caller, Said, calling, host, json_of, no_ds, same_hosts
+from dns_pdm.registrars.calls import Caller, Said, calling, host, json_of, no_ds, same_hosts, understood
 from dns_pdm.registrars.port import Adapter, RegistrarRefused
 
 _NAME: Final = "ovh"
@@ -44,12 +44,11 @@ class Ovh:
     async def get(self, fqdn: str) -> Delegation:
         """The name servers that are not on their way out, and whether they are OVH's own by default."""
         domain = await self._call("GET", f"/domain/{fqdn}", fqdn)
-        servers = []
-        for number in await self._call("GET", f"/domain/{fqdn}/nameServer", fqdn):
-            row = await self._call("GET", f"/domain/{fqdn}/nameServer/{number}", fqdn)
-            if not row.get("toDelete"):
-                servers.append(host(str(row["host"])))
-        return Delegation(nameservers=tuple(servers), by_default=domain.get("nameServerType") == "hosted")
+        numbers = await self._call("GET", f"/domain/{fqdn}/nameServer", fqdn)
+        rows = [await self._call("GET", f"/domain/{fqdn}/nameServer/{number}", fqdn) for number in numbers]
+        with understood(_NAME):
+            servers = tuple(host(str(row["host"])) for row in rows if not row.get("toDelete"))
+            return Delegation(nameservers=servers, by_default=domain.get("nameServerType") == "hosted")
 
     async def set(self, fqdn: str, nameservers: tuple[str, ...]) -> None:
         """Ensure these name servers: begin the task, unless one is under way."""
@@ -83,7 +82,8 @@ class Ovh:
             clock = await self.caller.send("GET", "/auth/time")
             if not clock.good:
                 raise refusal(clock, fqdn)
-            self._offset_s = int(clock.text) - int(time.time())
+            with understood(_NAME):
+                self._offset_s = int(clock.text) - int(time.time())
         stamp = str(int(time.time()) + self._offset_s)
         url = self.caller.root.rstrip("/") + path
         text = json_of(body) if body is not None else ""

@@ -162,6 +162,14 @@ async def test_what_is_left_to_undo_is_told(shop: Scene, *, asked: bool) -> None
     assert shop.registrar.held.nameservers == NS
 
 
+async def test_a_late_farewell_leaves_the_credentials_that_a_decommission_brought(shop: Scene) -> None:
+    await until_delegated(shop)
+    handed_over = shop.say(SovereignHandedOver())
+    shop.say(SovereignDecommissionRequested(restore_nameservers=True))
+    await shop.hear(handlers.forget_registrar, handed_over)
+    assert ("dns-pdm", SHOP.sovereign, 1, "registrar-token") in shop.sealed.secrets
+
+
 @pytest.mark.parametrize(
     ("token", "code"),
     [('{"key": ""}', "registrar-token-incomplete"), ("k", "registrar-token-incomplete"), (None, "credential-required")],
@@ -169,9 +177,20 @@ async def test_what_is_left_to_undo_is_told(shop: Scene, *, asked: bool) -> None
 async def test_credentials_that_cannot_do_are_refused_before_anything_is_made(token: str | None, code: str) -> None:
     scene = with_token(Scene(SHOP), token) if token else Scene(SHOP)
     before = scene.zones.holding()
-    await scene.hear(handlers.reserve, scene.say(requested(FQDN, "byo-api")))
+    event = scene.say(requested(FQDN, "byo-api"))
+    scene.pass_time(timedelta(minutes=1))
+    await scene.hear(handlers.reserve, event)
     assert [(fact.trouble.code, fact.trouble.owner) for fact in scene.facts(DnsRefused)] == [(code, "user")]
     assert scene.zones.holding() == before
+
+
+async def test_credentials_that_are_stored_after_their_request_was_said_are_waited_for() -> None:
+    scene = Scene(SHOP)
+    event = scene.say(requested(FQDN, "byo-api"))
+    with pytest.raises(TryAgain):
+        await handlers.reserve(event, scene.history, dns=scene.dns)
+    await with_token(scene).hear(handlers.reserve, event)
+    assert len(scene.facts(DnsReserved)) == 1
 
 
 async def test_a_registrar_that_says_no_fails_the_run_and_is_not_asked_again(shop: Scene) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from bus import CannotOpen
+from bus import CannotOpen, TryAgain
 from contracts.dns import Delegation, DnsFlipped, DnsReserved
 from contracts.errors import Trouble
 from contracts.event import About
@@ -25,6 +25,9 @@ from dns_pdm.keeping import Reserved
 from dns_pdm.ports import Dns
 from dns_pdm.registrars.port import Registrar, RegistrarBusy, RegistrarRefused
 
+_ARRIVES_WITHIN: Final = timedelta(seconds=30)
+"""A request's secrets are stored right after its fact: until then they may still be on their way."""
+_LOOKED_FOR_EVERY: Final = timedelta(seconds=1)
 REGISTRAR_TOKEN: Final = "registrar-token"  # noqa: S105 - the name of a secret, not a secret
 
 
@@ -67,6 +70,9 @@ async def survey(about: About, history: History, registrar: str, *, dns: Dns) ->
         async with account(about, registrar, dns=dns) as opened:
             held = await opened.validate(fqdn)
     except RegistrarRefused as refusal:
+        asked = history.last(SovereignRequested)
+        if refusal.code == "credential-required" and asked and dns.clock() < asked.event.time + _ARRIVES_WITHIN:
+            raise TryAgain(refusal.message, after=_LOOKED_FOR_EVERY) from None
         return refusal.trouble("read the delegation at the registrar", fqdn)
     return said.registrar if said and said.registrar and is_ours(held, dns.hosting.nameservers) else held
 

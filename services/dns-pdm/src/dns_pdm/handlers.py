@@ -110,8 +110,10 @@ async def settle(event: Event[SovereignReady], history: History, *, dns: Dns) ->
         return await _publish(event.about, history, applied, READY_TTL_S, dns=dns)
 
 
-async def forget_registrar(event: Event[SovereignHandedOver], _history: History, *, dns: Dns) -> Effects:
-    """The Sovereign stands on its own: its registrar token is ours no more."""
+async def forget_registrar(event: Event[SovereignHandedOver], history: History, *, dns: Dns) -> Effects:
+    """The Sovereign stands on its own: its registrar token is ours no more, but for one that a decommission brought."""
+    if history.data(SovereignDecommissionRequested) is not None:
+        return []
     await dns.secrets.erase(event.subject, event.life, flipping.REGISTRAR_TOKEN)
     return []
 

@@ -57,6 +57,7 @@ class Customer:
             async with self.open(**parts) as account:
                 await account.validate(fqdn or self.fqdn)
         assert self.account.writes == writes
+        assert isinstance(refused.value, RegistrarRefused | RegistrarBusy)
         told = refused.value.trouble("validate", self.fqdn)
         assert told.next_step
         assert self.registrar in told.message

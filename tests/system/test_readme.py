@@ -90,27 +90,37 @@ async def until_said(words: str, said: list[str], process: Process) -> None:
             await asyncio.sleep(0.1)
 
 
+def script(command: str, prelude: list[str]) -> tuple[str, str, str]:
+    return "bash", "-c", "\n".join(["set -euo pipefail", *prelude, command])
+
+
 async def run(command: str, prelude: list[str]) -> None:
-    script = "\n".join(["set -euo pipefail", *prelude, command])
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", script), cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+        *script(command, prelude), cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
     )
-    awaited = next((words for start, words in GO_ON.items() if command.startswith(start)), None)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            said, _ = await process.communicate()
+    finally:
+        await ended(process)
+    assert process.returncode == 0, f"{command}\n{said.decode()[-3000:]}"
+
+
+async def go_on(command: str, prelude: list[str], words: str) -> None:
+    """Run it until it has printed these words; AssertionError when it never does."""
+    process = await asyncio.create_subprocess_exec(
+        *script(command, prelude), cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
     assert process.stdout is not None
     said = b""
     try:
-        async with asyncio.timeout(WITHIN_S):
-            while awaited is None or awaited.encode() not in said:
-                chunk = await process.stdout.read(65536)
-                if not chunk:
-                    break
-                said += chunk
-            if awaited is None:
-                assert await process.wait() == 0, f"{command}\n{said.decode()[-3000:]}"
-            else:
-                assert awaited.encode() in said, f"{command}\n{said.decode()[-3000:]}"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WITHIN_S):
+                while words.encode() not in said and (chunk := await process.stdout.read(65536)):
+                    said += chunk
     finally:
         await ended(process)
+    assert words.encode() in said, f"{command}\n{said.decode()[-3000:]}"
 
 
 async def test_every_command_of_the_readme_does_what_it_says() -> None:
@@ -120,9 +130,13 @@ async def test_every_command_of_the_readme_does_what_it_says() -> None:
     prelude: list[str] = []
     async with on_a_terminal(DEMO) as (demo, said):
         await until_said("Everything stays up until Ctrl-C", said, demo)
-        for command in found[2:]:
-            if command.startswith(". "):
-                prelude.append(command)
-            else:
-                await run(command, prelude)
+        async with asyncio.TaskGroup() as beside:
+            for command in found[2:]:
+                words = next((words for start, words in GO_ON.items() if command.startswith(start)), None)
+                if command.startswith(". "):
+                    prelude.append(command)
+                elif words is not None:
+                    beside.create_task(go_on(command, prelude, words))
+                else:
+                    await run(command, prelude)
     assert "Stopping." in "".join(said)

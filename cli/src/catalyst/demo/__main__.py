@@ -93,7 +93,7 @@ async def _sum_up(play: Play, console: Console, seconds: float) -> None:
     console.print(f"  . {shown(play.stack.directory / ENVIRONMENT_FILE)}")
     for command in (
         "nats sub 'hr.ready.>'",
-        f"nats sub '*.*.{first}'",
+        f"nats sub 'tofu.*.{first}'",
         f"catalyst watch {fqdn}",
         "catalyst scale tofu-runner=3",
         f"catalyst decommission {fqdn}",

@@ -11,7 +11,7 @@ import time
 from rich.console import Console
 
 from bus.server import free_port
-from catalyst.demo.play import OWNER, OutcomeWrong, Play, playing, shown
+from catalyst.demo.play import OWNER, OutcomeWrong, Play, new_ssh_key, playing, shown
 from catalyst.demo.scenarios import SCENARIOS, Scenario
 from catalyst.screen import Screen, summary, views_by_run
 from catalyst.stack.admission import CLOUD_TOKEN_FILE, ENVIRONMENT_FILE, admit
@@ -61,7 +61,8 @@ async def demonstrate(scenario: Scenario) -> None:
         with Screen(console, sovereign_id(f"{scenario.label}.{scenario.domain}"), title=scenario.shows) as screen:
             async with playing(stack, tell, screen) as play:
                 private_file(stack.directory / "sandbox" / CLOUD_TOKEN_FILE, play.token)
-                private_file(stack.directory / "sovereign_admin.pub", play.ssh_public_key)
+                # For the next Sovereign: a cloud project takes a key once.
+                private_file(stack.directory / "sovereign_admin.pub", new_ssh_key())
                 await scenario.play(play)
                 await _sum_up(play, console, time.monotonic() - began)
         if sys.stdout.isatty():

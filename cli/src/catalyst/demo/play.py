@@ -187,13 +187,13 @@ async def playing(
         connect(stack.nats.settings("cli"), "cli") as operator,
         connect(stack.nats.settings("publisher"), "publisher") as publisher,
     ):
-        play = Play(stack, operator, publisher, tell, project, stack.token, screen, ssh_public_key=_ssh_key())
+        play = Play(stack, operator, publisher, tell, project, stack.token, screen, ssh_public_key=new_ssh_key())
         if project != "demo":
             play.token = await play.new_token()
         yield play
 
 
-def _ssh_key() -> str:
+def new_ssh_key() -> str:
     """A public key as ssh-keygen writes it: nobody keeps its private half."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415

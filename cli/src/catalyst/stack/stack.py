@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import aiohttp
 
@@ -24,6 +24,7 @@ from catalyst.stack.processes import DidNotStart, Program, Supervisor
 from catalyst.stack.registry import CUSTOMER_ZONE, HOSTS, Registry
 from catalyst.stack.steering import steered
 from catalyst.stack.tools import CHECKOUT, tool_environment
+from contracts.request import RegistrarName
 
 SERVICES = ("intake", "dns-pdm", "tofu-runner", "flux-watcher", "gateway")
 SCALABLE = ("intake", "tofu-runner", "flux-watcher")
@@ -276,6 +277,9 @@ class Stack:
             "DNS_PDM_TREE_HOSTS": json.dumps(hosts),
             "DNS_PDM_RESOLVERS": json.dumps([f"127.0.0.1:{dns.dns_port}"]),
             "DNS_PDM_UPDATE_SERVER": f"127.0.0.1:{dns.dns_port}",
+            "DNS_PDM_REGISTRAR_URLS": json.dumps(
+                {name: f"{self._sandbox['url']}/registrars/{name}" for name in get_args(RegistrarName)}
+            ),
             "DNS_PDM_FIRST_CHECK_S": "2",
             "DNS_PDM_DS_TTL_S": "2",
         }

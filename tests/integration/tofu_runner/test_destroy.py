@@ -60,6 +60,26 @@ async def test_a_life_that_never_touched_the_cloud_is_gone_at_once_without_a_tok
     assert sum(here.calls().values()) == 0
 
 
+async def test_a_token_that_a_decommission_brings_outlives_the_hand_off(here: Stand) -> None:
+    await here.provision(await here.request(shape(worker_count=0)))
+    handed = await here.say(here.intake, SovereignHandedOver())
+    before = await here.history()
+    await here.put_secret(here.intake, "cloud-token", here.token.encode())
+    await here.say(here.intake, SovereignDecommissionRequested())
+    # Its reading was made before the command came.
+    await handlers.forget(handed, before, world=here.world())
+    assert "cloud-token" in await here.secrets_kept()
+
+
+async def test_what_was_brought_since_it_was_looked_at_is_not_erased(here: Stand) -> None:
+    event = await here.request()
+    keep = here.world().keep
+    held = await keep.held(event.about)
+    await here.put_secret(here.intake, "cloud-token", here.token.encode())
+    await keep.forget(event.about, held)
+    assert "cloud-token" in await here.secrets_kept()
+
+
 async def test_a_decommission_after_hand_over_needs_the_token_again_and_then_works(here: Stand) -> None:
     await here.provision(await here.request(shape(worker_count=0)))
     handed = await here.say(here.intake, SovereignHandedOver())

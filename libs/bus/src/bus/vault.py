@@ -69,9 +69,13 @@ class Vault:
         secret = SealedSecret.model_validate_json(found.value)
         return keys.open(secret, bound_to=sovereign, purpose=name)
 
-    async def erase(self, sovereign: str, life: int, name: str) -> None:
-        """Remove one of our secrets and its bytes; absent is fine."""
-        await self._bucket.delete(f"{self._own().service}.{sovereign}.{life}.{name}")
+    async def revision(self, sovereign: str, life: int, name: str) -> int:
+        """Which of our secrets of that name rests now; 0 when there never was one."""
+        return await self._bucket.last_revision(f"{self._own().service}.{sovereign}.{life}.{name}")
+
+    async def erase(self, sovereign: str, life: int, name: str, *, revision: int | None = None) -> None:
+        """Remove one of our secrets and its bytes; absent is fine. Conflict when another than ``revision`` rests."""
+        await self._bucket.delete(f"{self._own().service}.{sovereign}.{life}.{name}", revision=revision)
 
     async def take_away(self, reader: str, sovereign: str, life: int, name: str) -> None:
         """Remove a reader's secret without reading it; absent is fine."""

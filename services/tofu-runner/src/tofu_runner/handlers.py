@@ -178,5 +178,9 @@ async def forget(event: Event[SovereignHandedOver], history: History, *, world: 
     """The Sovereign stands on its own: erase what we could reach it with, but not what a decommission has brought."""
     if standing.decommissioning(history):
         return _NOTHING
-    await world.keep.forget(event.about)
+    held = await world.keep.held(event.about)
+    # Read again after looking: what a decommission brings rests before its fact and once more behind it, so it is
+    # either seen here or newer than what is erased.
+    if not standing.decommissioning(await world.bus.journal.fold(event.subject)):
+        await world.keep.forget(event.about, held)
     return _NOTHING

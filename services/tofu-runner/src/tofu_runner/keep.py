@@ -6,9 +6,10 @@ before they are used.
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
-from bus import seal
+from bus import Conflict, seal
 from contracts.catalogue import TOFU
 from contracts.event import About
 from contracts.questions import PublicKey
@@ -20,6 +21,7 @@ ZONE_CREDENTIAL = "zone-credential"
 ZONE_PARTS = ("url", "api_key", "nameserver", "tsig_name", "tsig_secret")
 NODE_SECRETS = "node-secrets"
 STATE_KEY = "state-key"
+_FORGOTTEN = (CLOUD_TOKEN, ZONE_CREDENTIAL, NODE_SECRETS)
 
 
 class SecretGone(Exception):
@@ -42,8 +44,11 @@ class Vault(Protocol):
     async def open(self, sovereign: str, life: int, name: str) -> bytes:
         """The plaintext; KeyError when it is gone."""
 
-    async def erase(self, sovereign: str, life: int, name: str) -> None:
-        """Remove it; absent is fine."""
+    async def revision(self, sovereign: str, life: int, name: str) -> int:
+        """Which secret of that name rests now; 0 when there never was one."""
+
+    async def erase(self, sovereign: str, life: int, name: str, *, revision: int | None = None) -> None:
+        """Remove it; absent is fine. With a revision, Conflict when it is another by now."""
 
     def public_keys(self) -> tuple[PublicKey, ...]:
         """Our public keys, newest first."""
@@ -108,7 +113,16 @@ class Keep:
             raise SecretGone("admin e-mail")
         return str(json.loads(found.value)["email"])
 
-    async def forget(self, about: About) -> None:
-        """Erase what is not needed any more; the state's key stays as long as the state."""
-        for name in (CLOUD_TOKEN, ZONE_CREDENTIAL, NODE_SECRETS):
-            await self._vault.erase(about.sovereign, about.life, name)
+    async def held(self, about: About) -> Mapping[str, int]:
+        """What ``forget`` would erase: the revision of each secret that rests now."""
+        return {name: await self._vault.revision(about.sovereign, about.life, name) for name in _FORGOTTEN}
+
+    async def forget(self, about: About, held: Mapping[str, int] | None = None) -> None:
+        """Erase what is not needed any more; the state's key stays as long as the state.
+
+        With ``held``, a secret that was brought since stays.
+        """
+        for name in _FORGOTTEN:
+            revision = held[name] if held is not None else None
+            with suppress(Conflict):
+                await self._vault.erase(about.sovereign, about.life, name, revision=revision)

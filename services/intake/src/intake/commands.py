@@ -256,6 +256,8 @@ class Commands:
                 await self._journal.append([fact], about, cause=cause, after=history)
             except Conflict:
                 continue
+            # And behind it: a hand-off that was under way erased what it found; from now on it sees this fact.
+            await self._store(command.sovereign, where.life, command.secrets)
             return _accepted(about, derived_id(cause, fact, about))
         raise TryAgain(f"others kept writing about {command.sovereign}")
 
@@ -283,6 +285,8 @@ class Commands:
                 await self._journal.append([fact], about, cause=cause, after=history)
             except Conflict:
                 continue
+            # And behind it: a hand-off that was under way erased what it found; from now on it sees this fact.
+            await self._store(command.sovereign, where.life, secrets)
             return _accepted(about, derived_id(cause, fact, about))
         raise TryAgain(f"others kept writing about {command.sovereign}")
 

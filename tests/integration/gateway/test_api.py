@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections import defaultdict
 from typing import Any
 
 import aiohttp
@@ -245,8 +246,8 @@ async def test_without_a_login_nothing_is_told_and_a_viewer_commands_nothing(
     await edge.say(story.requested())
     for question in QUESTIONS:
         if question.method and question.path and question.role not in ("anyone", "node"):
-            filled = {"sovereign": story.ID, "fqdn": story.FQDN, "draft": "0123abcd", "registrar": "ovh"}
-            path = question.path.format(kind="k", name="n", **filled)
+            named = {"sovereign": story.ID, "fqdn": story.FQDN, "draft": "0123abcd", "registrar": "ovh"}
+            path = question.path.format_map(defaultdict(lambda: "1", named))
             response = await edge.http.request(question.method, f"{edge.url}{path}")
             assert (await problem(response))[0] == 401, question.subject
             if question.role != "viewer":
@@ -267,7 +268,7 @@ async def test_the_open_api_document_is_valid_and_names_every_question(edge_of: 
 async def test_a_name_is_asked_with_its_mode(edge_of: EdgeOf, services: Services) -> None:
     edge = await edge_of()
     reply = await (await edge.get("/api/v1/names/new.omani.works", params={"mode": "pool"})).json()
-    assert reply == {"fqdn": "new.omani.works", "verdict": "free", "reason": ""}
+    assert reply == {"fqdn": "new.omani.works", "verdict": "free", "reason": "", "trouble": None}
     assert (await edge.get("/api/v1/names/x.y", params={"mode": "guess"})).status == 422
     assert services.asked == []
 

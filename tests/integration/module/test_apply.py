@@ -126,6 +126,7 @@ async def stage(tmp_path: pathlib.Path) -> AsyncIterator[Stage]:
             life.cancel()
     finally:
         await runner.cleanup()
+        simulation.close()
 
 
 @contextlib.asynccontextmanager

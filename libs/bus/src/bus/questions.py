@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from bus.connection import Connection, NoRoom
-from bus.outcome import Answer, NobodyAnswers, TooSlow
+from bus.outcome import Answer, NobodyAnswers, TooSlow, TryAgain
 from bus.routing import Answering
 from bus.tracing import delivery_span, inject
 from contracts.catalogue import Question
@@ -57,23 +57,34 @@ async def _answer(item: Answering, request: Request) -> None:
     """Read, handle, reply; every failure becomes a problem that the asker can read."""
     subject = item.question.subject
     try:
-        headers = request.headers or {}
-        asker = Asker.model_validate_json(headers[ASKER_HEADER]) if ASKER_HEADER in headers else None
-        question = item.question.request.model_validate_json(request.data or b"{}")
-        reply = await item.handle(question, asker)
-        await request.respond(reply.model_dump_json().encode())
-    except Answer as refused:
-        await _refuse(request, Problem(trouble=refused.trouble, errors=refused.errors))
+        asker, question = _read(item.question, request)
     except ValidationError as error:
         what = trouble("invalid-request", attempted=f"read {subject}", on=item.question.name)
         await _refuse(request, Problem(trouble=what, errors=field_errors(error)))
+        return
+    try:
+        reply = await item.handle(question, asker)
+    except Answer as refused:
+        await _refuse(request, Problem(trouble=refused.trouble, errors=refused.errors))
     except NoRoom as full:
         what = trouble("stream-almost-full", attempted=f"answer {subject}", on=item.question.service, message=str(full))
+        await _refuse(request, Problem(trouble=what))
+    except TryAgain as again:
+        what = trouble("too-slow", attempted=f"answer {subject}", on=item.question.service, message=again.reason)
         await _refuse(request, Problem(trouble=what))
     except Exception:
         log.exception("question failed", extra={"action": "question-error", "subject": subject})
         what = trouble("internal", attempted=f"answer {subject}", on=item.question.service)
         await _refuse(request, Problem(trouble=what))
+    else:
+        await request.respond(reply.model_dump_json().encode())
+
+
+def _read(question: Question, request: Request) -> tuple[Asker | None, Model]:
+    """Who asks and what; ValidationError says which fields are wrong."""
+    headers = request.headers or {}
+    asker = Asker.model_validate_json(headers[ASKER_HEADER]) if ASKER_HEADER in headers else None
+    return asker, question.request.model_validate_json(request.data or b"{}")
 
 
 async def _refuse(request: Request, problem: Problem) -> None:

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from bus import reading
 from bus.connection import Connection
 from bus.outcome import TryAgain
+from bus.waiting import still_wanted
 from contracts.topology import LIVE, PROV
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Feed:
             async for item in self._catch_up():
                 yield item
             while True:
+                still_wanted()
                 async for item in self._newer(await self._next(queue)):
                     yield item
         finally:
@@ -86,7 +88,8 @@ class Feed:
 
     async def _next(self, queue: "asyncio.Queue[Msg]") -> Msg | None:
         try:
-            return await asyncio.wait_for(queue.get(), _CHECK_S)
+            async with asyncio.timeout(_CHECK_S):
+                return await queue.get()
         except TimeoutError:
             return None
 

@@ -21,6 +21,7 @@ Check = Callable[[], Awaitable[None]]
 _LATE_S = 5.0
 _SILENT_S = 30.0
 _ROUND_TRIP_S = 5.0
+_CHECK_WITHIN_S = 5.0
 
 
 class Health:
@@ -72,7 +73,8 @@ class Health:
             found.append("not connected to the bus")
         for name, check in self._checks.items():
             try:
-                await asyncio.wait_for(check(), 5)
+                async with asyncio.timeout(_CHECK_WITHIN_S):
+                    await check()
             except Exception as error:  # noqa: BLE001 - a check fails by raising whatever it likes
                 found.append(f"{name}: {error}")
         return found

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from bus.kv import Bucket
 from bus.metrics import Metrics
 from bus.outcome import Conflict, LeaseBusy, LeaseLost, TryAgain
+from bus.waiting import event_or
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,7 @@ class Leases:
     async def _keep(self, lease: Lease, done: asyncio.Event) -> None:
         pause_s = self._renew_s
         while lease.sure:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), pause_s)
+            if await event_or(done, pause_s):
                 return
             pause_s = self._renew_s
             try:

@@ -135,7 +135,8 @@ class Store:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         shelf.waiting.add(future)
         try:
-            await asyncio.wait_for(future, within)
+            async with asyncio.timeout(within):
+                await future
         except TimeoutError:
             return
         finally:

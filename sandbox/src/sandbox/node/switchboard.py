@@ -119,6 +119,7 @@ class Switchboard:
 async def _pause(server: Server, seconds: float) -> None:
     """Let that much time pass on the server, unless it is switched off."""
     try:
-        await asyncio.wait_for(server.gone.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await server.gone.wait()
     except TimeoutError:
         return

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from bus.presence import owner_of
+from bus.waiting import event_or, still_wanted
 from contracts.flux import FluxReleased
 from contracts.history import History, Recorded
 from contracts.node import NodeEnrolled
@@ -25,7 +26,6 @@ from contracts.sovereign import (
 )
 from contracts.tofu import TofuApplied
 from flux_watcher.charge import Charge, charge_of
-from flux_watcher.waiting import event_or, still_wanted
 from flux_watcher.watch import Ports, Watch
 
 log = logging.getLogger(__name__)

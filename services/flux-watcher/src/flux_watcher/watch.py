@@ -15,6 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 from bus import SecretInClear, TryAgain
+from bus.waiting import event_or, still_wanted
 from contracts.errors import trouble
 from contracts.event import About, Fact, derived_id
 from contracts.flux import FluxStalled, HostProbe, ProbeFailed, ProbePassed
@@ -31,7 +32,6 @@ from flux_watcher.probe import trouble_of
 from flux_watcher.reflector import Pace, Reflector
 from flux_watcher.state import Picture, Wanted
 from flux_watcher.tail import SOURCES, Tail
-from flux_watcher.waiting import event_or, still_wanted
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ below ``.run/screenshots``.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,9 @@ from contracts.sovereign import SovereignHandedOver
 SCREENSHOTS: Final = CHECKOUT / ".run" / "screenshots"
 WAIT_MS: Final = 60_000
 """How long a page may take to show what it promises, on a loaded machine."""
+
+CONNECTED: Final = re.compile("^(Live|Nothing new since)")
+"""What a page says while its socket is open: of the newest fact, or of the heartbeats after it."""
 
 INSECURE_HOST: Final = "plain.example"
 """Leads to loopback, but is no name of it: what a browser sees there is no secure context."""

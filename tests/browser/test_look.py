@@ -1,4 +1,4 @@
-"""Each page for everybody: accessibility rules, phone, dark and light."""
+"""Each page for everybody: accessibility rules, keyboard, phone, dark and light."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.browser.conftest import SeatOf, shot
+from tests.browser.conftest import CONNECTED, Ready, SeatOf, shot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -60,3 +60,39 @@ async def test_no_page_breaks_a_rule_of_accessibility_in_light_or_dark_or_is_wid
         if found:
             wrong[path] = found
     assert wrong == {}
+
+
+async def test_the_keyboard_alone_reaches_everything(seat_of: SeatOf, ready: Ready) -> None:
+    page = await (await seat_of("operator")).open("/sovereigns")
+    keys = page.keyboard
+    await page.locator("#list tbody tr").first.wait_for()
+    await keys.press("/")
+    await expect(page.get_by_label("Search", exact=True)).to_be_focused()
+    await keys.type("shown")
+    await expect(page.locator("#list tbody tr")).to_have_count(1)
+    await keys.press("Tab")
+    await keys.press("j")
+    await expect(page.get_by_role("link", name="shown.omani.works")).to_be_focused()
+    await keys.press("Enter")
+    await page.wait_for_url(f"**{ready.path}")
+    await expect(page.locator("#link")).to_have_text(CONNECTED)
+    await keys.press("?")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await keys.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await keys.press("g")
+    await keys.press("s")
+    await page.wait_for_url("**/sovereigns")
+    await page.locator("#list tbody tr").first.wait_for()
+    await keys.press("n")
+    await page.locator("form[data-ready]").wait_for()
+    await keys.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await keys.press("Enter")
+    name = page.locator("[id='organisation.name']")
+    for _ in range(len(STEPS) + 1):
+        await keys.press("Tab")
+    await expect(name).to_be_focused()
+    await keys.type("By keyboard")
+    await keys.press("Enter")
+    await expect(page.get_by_role("heading", name="2. Topology")).to_be_focused()

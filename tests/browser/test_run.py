@@ -1,16 +1,52 @@
-"""A run on the screen, now and at any moment before."""
+"""A run on the screen: the same for everybody who may see it, at any moment, and nothing for others."""
+
+from typing import Final
 
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Ready, SeatOf, shot
+from bus.survey import survey
+from catalyst.demo.play import Play
+from tests.browser.conftest import CONNECTED, Ready, SeatOf, shot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+TABS: Final = 10
+
+
+async def consumers(play: Play) -> set[str]:
+    """Whoever reads a stream now."""
+    return {
+        f"{row.name}/{consumer.name}" for row in await survey(play.operator.connection) for consumer in row.consumers
+    }
+
+
+async def test_ten_tabs_show_the_same_and_cause_no_consumer(seat_of: SeatOf, play: Play, ready: Ready) -> None:
+    seat = await seat_of("operator")
+    before = await consumers(play)
+    pages = [await seat.open(f"{ready.path}/log") for _ in range(TABS)]
+    for page in pages:
+        await expect(page.locator("#link")).to_have_text(CONNECTED)
+        await expect(page.locator("#word")).to_contain_text("Handed over")
+    assert await consumers(play) <= before
+    assert len({await page.locator("#sentence").inner_text() for page in pages}) == 1
+
+
+async def test_a_viewer_looks_and_a_stranger_finds_nothing(seat_of: SeatOf, ready: Ready) -> None:
+    page = await (await seat_of("viewer")).open(f"{ready.path}/decommission")
+    await expect(page.get_by_text("Your role does not permit a decommission")).to_be_visible()
+    await expect(page.get_by_role("link", name="New Sovereign")).to_have_count(0)
+
+    page = await (await seat_of("stranger")).open("/sovereigns")
+    await expect(page.get_by_text("No Sovereign yet.")).to_be_visible()
+    answer = await page.request.get(ready.path)
+    assert answer.status == 404
+    assert "Omantel" not in await answer.text()
 
 
 async def test_the_slider_shows_any_earlier_moment_by_the_servers_own_fold(seat_of: SeatOf, ready: Ready) -> None:
     page = await (await seat_of("operator")).open(f"{ready.path}/timeline")
-    await expect(page.locator("#link")).to_contain_text("Live")
+    await expect(page.locator("#link")).to_have_text(CONNECTED)
     slider = page.get_by_label("Look at an earlier moment")
     await slider.press("Home")
     await expect(page.locator("#past")).to_contain_text("This is the past")

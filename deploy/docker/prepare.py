@@ -132,7 +132,7 @@ def settings() -> dict[str, dict[str, str]]:
             "TOFU_RUNNER_NODE_DOOR_URL": "http://gateway:8080",
             "TOFU_RUNNER_KIT_URL": "https://git.sandbox.example/catalyst-kit.git",
             "TOFU_RUNNER_KIT_REVISION": "main",
-            "TOFU_RUNNER_POLL_INTERVAL": "200ms",
+            "TOFU_RUNNER_POLL_S": "0.2",
             "TOFU_RUNNER_CLOUD_TIMEOUT_S": "3",
         },
         "flux-watcher": {

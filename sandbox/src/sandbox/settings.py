@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     """`deploy/kit` of a checkout, which the clusters install; none means that nothing runs on servers."""
     boot_clock_factor: float = Field(default=20.0, gt=0)
     """`sleep` and `timeout` in a server's boot scripts are this many times shorter than written."""
+    calls_from_own_address: bool = True
+    """Servers call out from their own address; false where their node door is on another host, which no loopback
+    address reaches.
+    """
     parallel_boots: int = Field(default=8, ge=1)
     """Boots that run at once; the others wait their turn."""
     cluster_pace: float = Field(default=1.0, gt=0)

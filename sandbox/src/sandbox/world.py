@@ -39,6 +39,7 @@ async def world(settings: Settings, directory: Directory) -> AsyncIterator[World
         directory=settings.dir / "machines",
         parallel_boots=settings.parallel_boots,
         clock_factor=settings.boot_clock_factor,
+        calls_from_own_address=settings.calls_from_own_address,
     )
     try:
         async with build_machines(node, clusters, directory) as machines:

@@ -120,7 +120,8 @@ class SimulatedMachines:
         await asyncio.to_thread(server.home.mkdir, parents=True, exist_ok=True, mode=0o700)
         try:
             config = cloud_config.read(server.machine.user_data)
-            await asyncio.to_thread(write_disk, server, config, self.switchboard.url)
+            own = self._settings.calls_from_own_address
+            await asyncio.to_thread(write_disk, server, config, self.switchboard.url, from_own_address=own)
             lines = [boot.command_line(server, self._programs, command) for command in config.commands]
         except (cloud_config.Unreadable, boot.CannotRun) as reason:
             # cloud-init passes over what it cannot read; only the console knows.

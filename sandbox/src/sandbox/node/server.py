@@ -86,7 +86,7 @@ class Server:
         self.journal = [*self.journal, line][-200:]
 
 
-def write_disk(server: Server, config: CloudConfig, sandbox_url: str) -> None:
+def write_disk(server: Server, config: CloudConfig, sandbox_url: str, *, from_own_address: bool = True) -> None:
     """Make the server's disk as cloud-init would, and what its stand-ins need beside it."""
     for folder in ("etc", "run", "tmp", "var/lib", "var/log", "usr/local/bin", "opt"):
         (server.root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,8 +94,9 @@ def write_disk(server: Server, config: CloudConfig, sandbox_url: str) -> None:
         _write(server, file)
     (server.root / "etc/hostname").write_text(f"{config.hostname or server.machine.name}\n")
     _private(server.home / "header", f"Authorization: Bearer {server.token}\n")
-    # What a server says to the world comes from its own address.
-    (server.home / ".curlrc").write_text(f'interface = "{server.machine.public_ipv4}"\n')
+    # What a server says to the world comes from its own address, where that reaches it.
+    interface = f'interface = "{server.machine.public_ipv4}"\n' if from_own_address else ""
+    (server.home / ".curlrc").write_text(interface)
     (server.home / "sandbox-url").write_text(sandbox_url)
 
 

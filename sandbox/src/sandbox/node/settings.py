@@ -14,6 +14,10 @@ class NodeSettings(BaseModel):
     parallel_boots: int = Field(
         default=8, ge=1, description="Boots that run at once; the others wait their turn, as a busy host lets them."
     )
+    calls_from_own_address: bool = Field(
+        default=True,
+        description="A server's calls come from its own loopback address, which no other host is reached by.",
+    )
     clock_factor: float = Field(
         default=20.0, gt=0, description="`sleep` and `timeout` of a boot are this many times shorter than written."
     )

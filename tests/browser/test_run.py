@@ -1,5 +1,7 @@
 """A run on the screen: the same for everybody who may see it, at any moment, and nothing for others."""
 
+import json
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -7,6 +9,7 @@ from playwright.async_api import expect
 
 from bus.survey import survey
 from catalyst.demo.play import Play
+from contracts.proof import SignedProof
 from tests.browser.conftest import CONNECTED, Ready, SeatOf, shot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
@@ -67,3 +70,24 @@ async def test_the_log_is_filtered_by_source_and_text_and_pauses(seat_of: SeatOf
     await expect(page.locator(".log p:visible")).to_have_count(1)
     await page.get_by_role("button", name="Pause").click()
     await expect(page.get_by_text("Paused; 0 newer.")).to_be_visible()
+
+
+async def test_a_decommission_needs_the_name_typed_and_ends_with_a_proof(
+    seat_of: SeatOf, play: Play, ready: Ready, tmp_path: Path
+) -> None:
+    seat = await seat_of("operator")
+    page = await seat.open(f"{ready.path}/decommission")
+    await page.get_by_label("Type shown.omani.works to confirm").fill("shown")
+    await page.get_by_label("Cloud API token").fill(play.token)
+    await page.get_by_role("button", name="Decommission").click()
+    await expect(page.locator("#part [role=alert]")).to_contain_text("What to do")
+    seat.forgive("/decommission")  # the refusal of half a name
+    await page.get_by_label("Type shown.omani.works to confirm").fill("shown.omani.works")
+    await page.get_by_role("button", name="Decommission").click()
+    await expect(page.locator("#word")).to_contain_text("Decommissioned")
+    await shot(page, "run-decommissioned")
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="Download the signed proof").click()
+    await (await download.value).save_as(tmp_path / "proof.json")
+    signed = SignedProof.model_validate(json.loads((tmp_path / "proof.json").read_text()))
+    assert signed.proof().sovereign == "shown_omani_works"

@@ -138,6 +138,30 @@ async def test_everything_wrong_is_told_at_once_and_a_colleague_goes_on_where_it
     await expect(page.get_by_label("Name", exact=True).first).to_have_value("Omantel <img src=x onerror=alert(1)>")
 
 
+async def test_a_registrars_credentials_are_tried_by_reading_alone(seat_of: SeatOf, play: Play) -> None:
+    held = {
+        "credentials": {"api_token": "held"},
+        "domains": {"wizard.example.om": {"nameservers": ["ns1.former.example"]}},
+    }
+    await play.control("PUT", "/registrars/cloudflare", held)
+    page = await (await seat_of("operator")).open("/sovereigns")
+    hand = await begin(page)
+    await page.get_by_role("link", name="6. Domain").click()
+    await page.get_by_label("My own domain, by my registrar's API").check()
+    await hand.write("Domain", "wizard.example.om")
+    await page.get_by_label("Registrar", exact=True).select_option("cloudflare")
+    said = page.locator("#registrar_said")
+    for credentials, answer in (
+        ("held", "api_token"),
+        ('{"api_token": "of-somebody-else"}', "does not accept these credentials"),
+        ('{"api_token": "held"}', "The token opens wizard.example.om."),
+    ):
+        await hand.write("Registrar API token", credentials)
+        await hand.button("Check the token, read only")
+        await expect(said).to_contain_text(answer)
+    assert (await play.control("GET", "/registrars/cloudflare"))["writes"] == 0
+
+
 def _offered(name: str, family: str, *needs: str, tier: str = "optional") -> dict[str, Any]:
     return {"name": name, "family": family, "tier": tier, "depends_on": needs, "description": f"What {name} does."}
 

@@ -185,10 +185,14 @@ class Stack:
             file = self.directory / f"{name}.key"
             if not file.exists():
                 private_file(file, secrets.token_hex(32))
-        async with asyncio.TaskGroup() as group:
-            for service in SERVICES:
-                for number in range(1, self.options.replicas.get(service, 1) + 1):
-                    group.create_task(self.start_replica(service, number))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for service in SERVICES:
+                    for number in range(1, self.options.replicas.get(service, 1) + 1):
+                        group.create_task(self.start_replica(service, number))
+        except ExceptionGroup as failed:
+            # The others were ended because of the first: it alone says why.
+            raise failed.exceptions[0] from None
 
     async def scale(self, service: str, replicas: int) -> None:
         """Start or drain replicas until there are so many; ValueError says why that cannot be."""

@@ -13,9 +13,17 @@ import asyncio, sys
 from pathlib import Path
 from catalyst.stack.processes import Program, Supervisor
 
+CHILD = "import pathlib, signal, sys; pathlib.Path(sys.argv[1]).touch(); signal.pause()"
+
 async def main() -> None:
-    supervisor = Supervisor(Path(sys.argv[1]))
-    await supervisor.start(Program("child", [sys.executable, "-c", "import signal; signal.pause()"], {}))
+    folder = Path(sys.argv[1])
+    there = folder / "there"
+
+    async def ready() -> bool:
+        return there.exists()
+
+    supervisor = Supervisor(folder)
+    await supervisor.start(Program("child", [sys.executable, "-c", CHILD, str(there)], {}, ready=ready))
     print(supervisor.pid("child"), flush=True)
     await asyncio.Event().wait()
 
@@ -29,11 +37,11 @@ async def test_what_a_killed_supervisor_had_started_ends_with_it(tmp_path: Path)
         sys.executable, "-c", SUPERVISOR, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    child = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+    child = int(await asyncio.wait_for(parent.stdout.readline(), 60))
     assert _runs(child)
     parent.kill()
     await parent.wait()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while _runs(child):
             await asyncio.sleep(0.05)
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -18,6 +17,7 @@ from nats.aio.subscription import Subscription
 from bus.brake import Brake
 from bus.connection import Connection
 from bus.metrics import Metrics
+from bus.waiting import event_or
 from contracts.topology import Consumer
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ _EXPIRES_S = 30
 _HEARTBEAT_S = 5
 _IN_PROGRESS_S = 10
 _LOOK_S = 1.0
+"""Seconds between two looks while no slot is freed and no stop comes."""
 
 
 class Puller:
@@ -82,7 +83,7 @@ class Puller:
                 # Cleared before asking: a slot that becomes free while the request goes out is not missed.
                 self._wake.clear()
                 await self._request(inbox)
-                await self._pause()
+                await event_or(self._wake, _LOOK_S)
                 now = loop.time()
                 if self._requested and now - self._heard_at > 2 * _HEARTBEAT_S:
                     log.warning("no heartbeat from the consumer", extra={"action": "pull-silent", **self._named})
@@ -98,12 +99,6 @@ class Puller:
     @property
     def _named(self) -> dict[str, str]:
         return {"consumer": self._consumer.name}
-
-    async def _pause(self) -> None:
-        """Until a slot is free, the stop comes, or it is time to look."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_S):
-                await self._wake.wait()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -185,7 +180,7 @@ class Puller:
         marked_at = loop.time()
         while self._in_hand and loop.time() < deadline:
             self._wake.clear()
-            await self._pause()
+            await event_or(self._wake, _LOOK_S)
             if self._connection.client.is_connected and loop.time() - marked_at >= _IN_PROGRESS_S / 2:
                 marked_at = loop.time()
                 await self._mark_in_progress()

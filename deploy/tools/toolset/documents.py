@@ -1,17 +1,19 @@
 """Published documents that tests hold answers against: packages of npm, by version and integrity.
 
-npm only carries the archive; whether it is the right one is decided here, by the integrity in the manifest.
+npm only carries the archive; whether it is the right one is decided here, by the integrity in the manifest. A package
+that needs others is installed by `npm ci`, which holds each of them against the integrity in our lock file.
 """
 
 import base64
 import hashlib
+import shutil
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from .manifest import Document
-from .places import Cache, whole
+from .places import BOX, Cache, whole
 from .progress import Progress
 from .running import ProgramFailedError, run
 
@@ -43,7 +45,7 @@ def obtain(
                 progress.step(f"{document.name} {document.version}: fetching {document.what}"),
                 whole(cache.document(document.name, document.version)) as folder,
             ):
-                _fetch(document, program, folder, environment)
+                (_install if document.lock else _fetch)(document, program, folder, environment)
         except ProgramFailedError as why:
             raise NoDocumentError(
                 f"{document.package} {document.version} cannot be had: connect to the network once; {why}"
@@ -64,6 +66,15 @@ def _fetch(document: Document, npm: Path, folder: Path, environment: Mapping[str
     if len(archives) != 1:
         raise NoDocumentError(f"npm gave {len(archives)} archives for {document.package}")
     unpack(archives[0], document, folder)
+
+
+def _install(document: Document, npm: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(BOX / "build" / document.lock / name, folder / name)
+    quiet = ["--loglevel=error", "--ignore-scripts", "--no-audit", "--no-fund"]
+    run([npm, "ci", *quiet], environment=environment, within_s=WITHIN_S, folder=folder)
+    if not (folder / document.file).is_file():
+        raise NoDocumentError(f"{document.package} {document.version} holds no {document.file}")
 
 
 def unpack(archive: Path, document: Document, folder: Path) -> None:

@@ -27,6 +27,7 @@ PROGRAMS: Final = MappingProxyType(
         "kube-controller-manager": "CATALYST_KUBE_CONTROLLER_MANAGER",
         "kwok": "CATALYST_KWOK",
         "chromium": "CATALYST_CHROMIUM",
+        "node": "CATALYST_NODE",
     }
 )
 FOLDERS: Final = MappingProxyType(

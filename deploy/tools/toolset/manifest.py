@@ -114,15 +114,17 @@ class Tool:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A published document that tests hold answers against, by the integrity of its package."""
+    """A package of npm that tests hold answers against, or run: by its integrity, or with all it needs by a lock."""
 
     name: str
     version: str
     what: str
     package: str
-    integrity: str
     file: str
     variable: str
+    integrity: str = ""
+    lock: str = ""
+    """Folder below build/ with package.json and package-lock.json, when the package needs others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +175,15 @@ def load(path: Path) -> Manifest:
         raise WrongManifestError(f"{path.name} is not TOML: {why}") from why
     return Manifest(
         tools={name: _tool(name, table) for name, table in content.get("tool", {}).items()},
-        documents={
-            name: _record(Document, f"document.{name}", {"name": name, **table})
-            for name, table in content.get("document", {}).items()
-        },
+        documents={name: _document(name, table) for name, table in content.get("document", {}).items()},
     )
+
+
+def _document(name: str, table: dict[str, Any]) -> Document:
+    document = _record(Document, f"document.{name}", {"name": name, **table})
+    if bool(document.integrity) == bool(document.lock):
+        raise WrongManifestError(f"document.{name}: give it an integrity, or a lock")
+    return document
 
 
 def _tool(name: str, table: dict[str, Any]) -> Tool:

@@ -139,7 +139,7 @@ async def edge_of(tmp_path: pathlib.Path, bus_of: BusOf) -> AsyncIterator[EdgeOf
         async def started(replica: str = "gateway-1", **more: object) -> Edge:
             key = tmp_path / "session.key"
             key.write_bytes(b"k" * 32)
-            port = free_port()
+            port = more.pop("port", None) or free_port()
             fields: dict[str, object] = {
                 "port": port,
                 "accounts_dir": folder,

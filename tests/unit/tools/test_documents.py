@@ -1,6 +1,7 @@
 """Schema documents: npm carries them, the pinned integrity decides."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 import tarfile
@@ -77,3 +78,22 @@ def test_an_entry_that_points_outside_is_not_unpacked(
     kept = cache.document("schema", "1.0.0")
     assert [path for path in kept.rglob("*") if path.is_file()] == [kept / "schemas/one.json"]
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_package_that_needs_others_is_installed_by_its_lock(
+    tmp_path: Path, cache: Cache, progress: tuple[Progress, io.StringIO]
+) -> None:
+    index = "node_modules/oidc-provider/lib/index.js"
+    wanted = dataclasses.replace(document(GOOD), integrity="", lock="oidc-provider", file=index)
+    script = (
+        f'echo "$@" >> {tmp_path}/asked\nmkdir -p $(dirname {index}) && grep -c integrity package-lock.json > {index}\n'
+    )
+    npm = program(tmp_path, "npm", f"#!/bin/sh\n{script}")
+    path = obtain(wanted, cache, {"PATH": "/usr/bin:/bin"}, progress[0], lambda: npm)
+    assert int(path.read_text()) > 1
+    assert (tmp_path / "asked").read_text() == "ci --loglevel=error --ignore-scripts --no-audit --no-fund\n"
+    nothing = program(tmp_path, "npm", "#!/bin/sh\n")
+    with pytest.raises(NoDocumentError, match="holds no"):
+        obtain(
+            dataclasses.replace(wanted, name="other"), cache, {"PATH": "/usr/bin:/bin"}, progress[0], lambda: nothing
+        )

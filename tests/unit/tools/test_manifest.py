@@ -1,6 +1,7 @@
 """The manifest: what is pinned, and what is refused before anything is fetched."""
 
 import base64
+import json
 import re
 from pathlib import Path
 
@@ -81,9 +82,16 @@ def test_the_pinned_go_can_build_every_wrapper_module() -> None:
         assert numbers(OURS.tools["go"].version) >= numbers(wanted.group(1)), path.parent.name
 
 
-def test_documents_are_pinned_by_a_sha512_integrity() -> None:
+def test_documents_and_all_they_need_are_pinned_by_a_sha512_integrity() -> None:
+    integrities = [document.integrity for document in OURS.documents.values() if document.integrity]
     for document in OURS.documents.values():
-        kind, _, digest = document.integrity.partition("-")
+        if document.lock:
+            locked = json.loads((BOX / "build" / document.lock / "package-lock.json").read_text())["packages"]
+            assert locked[f"node_modules/{document.package}"]["version"] == document.version
+            integrities += [package["integrity"] for path, package in locked.items() if path]
+            assert not any("resolved" in package for package in locked.values()), "a lock names no registry"
+    for integrity in integrities:
+        kind, _, digest = integrity.partition("-")
         assert (kind, len(base64.b64decode(digest))) == ("sha512", 64)
 
 

@@ -116,6 +116,8 @@ _ROWS: Final[tuple[Code, ...]] = (
     # The HTTP edge.
     row("login-required", "user", False, "Log in, or send Authorization: Bearer with an API token (catalyst user token)."),
     row("login-failed", "user", False, "Name and password do not match, or the login link was used or is too old: ask for a new one."),
+    row("login-refused", "user", False, "Begin the login anew from the login page; if it fails again, ask whoever keeps your organisation's accounts."),
+    row("login-provider-unreachable", "us", True, "The organisation's login provider does not answer: try again in a minute; a local account logs in without it."),
     row("cross-origin", "user", False, "The call came from another site or without the page's token: open the console and do it there."),
     row("no-such-page", "user", False, "There is nothing at this address: /api/v1/openapi.json lists what there is."),
     row("method-not-allowed", "user", False, "This address knows other methods: the Allow header names them."),

@@ -96,7 +96,7 @@ async def _identify(request: web.Request, people: People, sessions: Sessions) ->
     session = sessions.read(request.cookies.get(COOKIE, ""))
     if session is None:
         return None
-    account = await people.account(session.account)
+    account = session.provided or await people.account(session.account)
     return Caller(account, session) if account else None
 
 

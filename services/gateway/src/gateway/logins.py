@@ -50,15 +50,8 @@ class Logins:
         if account is None:
             raise refuse("login-failed", attempted="log in", on="session")
         response = web.json_response(_who(account), status=HTTPStatus.CREATED, headers={"Cache-Control": "no-store"})
-        response.set_cookie(
-            COOKIE,
-            self.sessions.begin(account.name),
-            max_age=int(self.sessions.lasts_s),
-            httponly=True,
-            samesite="Strict",
-            secure=self.public_url.startswith("https:"),
-            path="/",
-        )
+        secure = self.public_url.startswith("https:")
+        self.sessions.put(response, self.sessions.begin(account.name), secure=secure)
         return response
 
     async def end(self, _request: web.Request) -> web.Response:

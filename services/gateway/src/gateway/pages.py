@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from gateway.access import OwnerOf, caller_of, require_own
 from gateway.hub import Hub
 from gateway.node_door import remote_of
+from gateway.problems import Problem, document, refuse
 from gateway.reads import Summaries, rows_for, usual_seconds
 from gateway.sessions import Sessions
 
@@ -36,6 +37,10 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _COMPRESS_FROM: Final = 1024
+_FOR_PROGRAMS: Final = ("/api/", "/static/", "/node/", "/ws")
+"""What is asked for below these is never a page."""
+STEPS: Final = frozenset({"organisation", "topology", "provider", "credentials", "components", "domain", "review"})
+TABS: Final = frozenset({"kit", "resources", "node", "dns", "log", "timeline", "decommission"})
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Pages:
     owner_of: OwnerOf
     sandbox: bool
     trusted_proxy: bool
+    provider: str
+    """What people call the provider that they log in by; empty: there is none."""
     _environment: Environment = field(init=False)
     _files: dict[str, _File] = field(init=False)
 
@@ -84,6 +91,7 @@ class Pages:
             web.get("/sovereigns/{sovereign}", self._page(self.run)),
             web.get("/sovereigns/{sovereign}/{tab}", self._page(self.run)),
             web.get("/static/{name}", self.static),
+            web.get("/favicon.ico", self.favicon),
         ]
 
     async def home(self, _request: web.Request) -> web.Response:
@@ -91,8 +99,8 @@ class Pages:
         raise web.HTTPFound("/sovereigns")
 
     async def login(self, request: web.Request) -> web.Response:
-        """By name and password."""
-        return self._render(request, "login.html")
+        """By name and password, or by the organisation's provider."""
+        return self._render(request, "login.html", provider=self.provider, next=request.query.get("next", ""))
 
     async def login_once(self, request: web.Request) -> web.Response:
         """By link: its token is in the fragment, the page's script posts it."""
@@ -119,17 +127,38 @@ class Pages:
         address = _address_of(request, trusted_proxy=self.trusted_proxy)
         cidr = f"{address}/{address.max_prefixlen}" if address is not None and address.is_global else ""
         step = request.match_info.get("step", "organisation")
+        if step not in STEPS:
+            raise refuse("no-such-page", attempted=f"GET {request.path}")
         return self._render(request, "new.html", step=step, caller_address=str(address or "unknown"), caller_cidr=cidr)
 
     async def run(self, request: web.Request) -> web.Response:
         """A run: what it is doing, how long yet, and whether somebody has to act."""
         caller = caller_of(request)
-        sovereign = request.match_info["sovereign"]
+        sovereign, tab = request.match_info["sovereign"], request.match_info.get("tab", "kit")
+        if tab not in TABS:
+            raise refuse("no-such-page", attempted=f"GET {request.path}")
         if caller is not None:
             await require_own(caller, sovereign, self.owner_of)
         view = (await self.hub.channel(sovereign)).view()
         usual = await usual_seconds(caller, self.summaries, self.hub, but=sovereign) if caller else {}
-        return self._render(request, "run.html", view=view, tab=request.match_info.get("tab", "kit"), usual=usual)
+        return self._render(request, "run.html", view=view, tab=tab, usual=usual)
+
+    async def favicon(self, _request: web.Request) -> web.Response:
+        """Where a browser looks for it whatever the page says."""
+        raise web.HTTPMovedPermanently("/static/mark.svg")
+
+    def lead_on(self, request: web.Request, page: str) -> web.Response:
+        """A page that leads on to another of ours by itself."""
+        return self._render(request, "lead_on.html", page=page)
+
+    def problem(self, request: web.Request, problem: Problem) -> web.Response | None:
+        """A refusal as a page, where a person asked for a page."""
+        if "text/html" not in request.headers.get("Accept", "") or request.path.startswith(_FOR_PROGRAMS):
+            return None
+        body = document(problem.trouble, problem.errors)
+        page = self._render(request, "problem.html", problem=body)
+        page.set_status(body.status)
+        return page
 
     async def static(self, request: web.Request) -> web.Response:
         """Our scripts and styles."""

@@ -1,7 +1,7 @@
 """Every refusal as a problem document (RFC 9457): what happened, whose it is, what to do, every wrong field."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _STATUS: Final[dict[str, int]] = {
     "login-required": 401,
     "login-failed": 401,
+    "login-refused": 401,
     "node-unauthorized": 401,
     "not-allowed": 403,
     "cross-origin": 403,
@@ -40,6 +41,7 @@ _STATUS: Final[dict[str, int]] = {
     "internal": 500,
     "stream-almost-full": 503,
     "nobody-answers": 503,
+    "login-provider-unreachable": 503,
     "dns-unreachable": 503,
     "cluster-unreachable": 503,
     "too-slow": 504,
@@ -126,25 +128,32 @@ def _of_http(error: web.HTTPException, request: web.Request) -> Problem | None:
     return None
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Outermost: whatever goes wrong inside leaves as a problem document, never as a traceback."""
-    try:
-        return await handler(request)
-    except Problem as problem:
-        return response(problem)
-    except Answer as refused:
-        return response(Problem(refused.trouble, refused.errors))
-    except web.HTTPException as error:
-        known = _of_http(error, request)
-        if known is None:
+def middleware(
+    page: Callable[[web.Request, Problem], web.Response | None],
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Outermost: whatever goes wrong inside leaves as a page for a person or a problem document, never a traceback."""
+
+    @web.middleware
+    async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Problem as problem:
+            found = problem
+        except Answer as refused:
+            found = Problem(refused.trouble, refused.errors)
+        except web.HTTPException as error:
+            known = _of_http(error, request)
+            if known is None:
+                raise
+            answer = page(request, known) or response(known)
+            if "Allow" in error.headers:
+                answer.headers["Allow"] = error.headers["Allow"]
+            return answer
+        except (ConnectionResetError, TimeoutError):
             raise
-        answer = response(known)
-        if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
-    except (ConnectionResetError, TimeoutError):
-        raise
-    except Exception:
-        log.exception("A call failed", extra={"method": request.method, "path": request.path})
-        return response(refuse("internal", attempted=f"{request.method} {request.path}"))
+        except Exception:
+            log.exception("A call failed", extra={"method": request.method, "path": request.path})
+            found = refuse("internal", attempted=f"{request.method} {request.path}")
+        return page(request, found) or response(found)
+
+    return problems

@@ -42,6 +42,7 @@ for command in (
     acting.approve,
     acting.reconcile,
     acting.decommission,
+    acting.reprovision,
     acting.ssh,
     keeping.state,
     proving.proof,

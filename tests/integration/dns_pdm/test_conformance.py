@@ -30,7 +30,9 @@ async def what_is_left(api: Api) -> list[object]:
     seen += [await held(api, FQDN), sorted(item.type for item in await api.records_at(POOL, FQDN) or ())]
     await keeper.ensure(FQDN, 2)
     seen.append(await held(api, FQDN))
-    await keeper.release(FQDN, 2)
+    await keeper.hand_on(FQDN, 2)
+    seen.append(await held(api, FQDN))
+    await keeper.release(FQDN, 3)
     seen += [await api.zone(FQDN), await api.records_at(POOL, FQDN), len(await api.signing_keys(FQDN))]
     theirs = RecordSet(f"www.{POOL}.", "A", 60, ("192.0.2.3",))
     await api.change(POOL, [Change(theirs.name, "A", theirs)])

@@ -106,6 +106,20 @@ async def test_releasing_leaves_the_pool_as_it_was(keeper: ZoneKeeper, api: Powe
     assert (await world.gone(FQDN)).holds
 
 
+async def test_a_zone_that_is_handed_on_keeps_its_keys_and_delegation_but_no_address(
+    keeper: ZoneKeeper, api: PowerDns, world: Delegations
+) -> None:
+    made = await keeper.ensure(FQDN, 1)
+    await keeper.publish(FQDN, "192.0.2.10", "", ttl_s=60)
+    await keeper.hand_on(FQDN, 1)
+    await keeper.hand_on(FQDN, 1)
+    assert await world.answering(NS, (FQDN, f"console.{FQDN}")) == ()
+    assert await keeper.ensure(FQDN, 2) == made, "the DS that others hold stays true"
+    assert (await world.check(FQDN, NS, ds_required=True)).holds
+    with pytest.raises(Refused, match="life 1 is over"):
+        await keeper.ensure(FQDN, 1)
+
+
 async def test_nothing_of_an_earlier_life_is_kept(keeper: ZoneKeeper, api: PowerDns) -> None:
     await keeper.ensure(FQDN, 1)
     await keeper.publish(FQDN, "192.0.2.10", "", ttl_s=60)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from bus import Answer, Bus
-from contracts.catalogue import CANCEL, DECOMMISSION, RETRY, SSH, SUBMIT
+from contracts.catalogue import CANCEL, DECOMMISSION, REPROVISION, RETRY, SSH, SUBMIT
 from contracts.dns import DnsRefused, DnsReleased
 from contracts.errors import trouble
 from contracts.event import About
 from contracts.history import History
-from contracts.questions import Command, Decommission, Retry, Ssh, Submit
+from contracts.questions import Command, Decommission, Reprovision, Retry, Ssh, Submit
 from contracts.request import SealedSecret
 from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from contracts.summary import Summary
@@ -96,6 +96,69 @@ async def test_a_decommission_that_failed_for_want_of_the_token_is_asked_again_w
     token = SealedSecret.model_validate(sealed_token("demo.omani.works"))
     again = await gateway.ask(DECOMMISSION, command.model_copy(update={"secrets": (token,)}), asker=OPERATOR)
     assert again.event_id != asked.event_id
+
+
+async def test_a_reprovision_opens_the_next_life_by_itself_and_the_name_is_nobody_elses_meanwhile(
+    running_intake: Bus, bus_of: BusOf
+) -> None:
+    gateway, dns, tofu = await bus_of("gateway"), await bus_of("dns-pdm"), await bus_of("tofu-runner")
+    await gateway.ask(SUBMIT, Submit(body=request_body()), asker=OPERATOR)
+    command = Reprovision(sovereign="demo_omani_works", confirm="demo.omani.works")
+    refusals = []
+    for wrong in (command.model_copy(update={"confirm": "other.omani.works"}), command):
+        with pytest.raises(Answer) as refused:
+            await gateway.ask(REPROVISION, wrong, asker=OPERATOR)
+        refusals.append(refused.value.trouble.code)
+    assert refusals == ["invalid-request", "credential-required"]
+    token = SealedSecret.model_validate(sealed_token("demo.omani.works"))
+    asked = await gateway.ask(REPROVISION, command.model_copy(update={"secrets": (token,)}), asker=OPERATOR)
+    with pytest.raises(Answer) as refused:
+        await gateway.ask(REPROVISION, command.model_copy(update={"secrets": (token,)}), asker=OPERATOR)
+    assert refused.value.trouble.code == "not-now"
+
+    about = About(sovereign="demo_omani_works", owner="omantel", life=1, run=1)
+    released = DnsReleased(zone="demo.omani.works.", kept=True)
+    await dns.journal.append([released], about, cause=asked.event_id, after=await dns.journal.fold(about.sovereign))
+
+    async def next_life() -> SovereignRequested | None:
+        history = await running_intake.journal.fold(about.sovereign)
+        return history.data(SovereignRequested) if history.life == 2 else None
+
+    request = await until(next_life)
+    history = await running_intake.journal.history(about.sovereign)
+    assert [(i.event.type, i.event.life, i.event.run, i.event.owner) for i in history.recorded[-2:]] == [
+        ("sovereign.decommissioned.v1", 1, 1, "omantel"),
+        ("sovereign.requested.v1", 2, 2, "omantel"),
+    ]
+    assert [secret.name for secret in request.secrets] == ["cloud-token"]
+    for life in (1, 2):
+        stored = await tofu.kv("sealed").get(f"tofu-runner.demo_omani_works.{life}.cloud-token")
+        assert stored is not None
+        assert json.loads(stored.value)["ciphertext"] == token.ciphertext
+    with pytest.raises(Answer) as refused:
+        await gateway.ask(SUBMIT, Submit(body=request_body()), asker=RIVAL)
+    assert refused.value.trouble.code == "fqdn-taken"
+
+
+async def test_a_token_that_was_brought_for_a_next_life_goes_with_a_decommission_instead(
+    running_intake: Bus, bus_of: BusOf
+) -> None:
+    gateway, dns, tofu = await bus_of("gateway"), await bus_of("dns-pdm"), await bus_of("tofu-runner")
+    await gateway.ask(SUBMIT, Submit(body=request_body()), asker=OPERATOR)
+    token = SealedSecret.model_validate(sealed_token("demo.omani.works"))
+    anew = Reprovision(sovereign="demo_omani_works", confirm="demo.omani.works", secrets=(token,))
+    asked = await gateway.ask(REPROVISION, anew, asker=OPERATOR)
+    about = About(sovereign="demo_omani_works", owner="omantel", life=1, run=1)
+    broken = TofuFailed(trouble=trouble("server_error", attempted="destroy the cloud resources", on="the cloud"))
+    await tofu.journal.append([broken], about, cause=asked.event_id, after=await tofu.journal.fold(about.sovereign))
+    for_good = Decommission(sovereign="demo_omani_works", confirm="demo.omani.works")
+    await gateway.ask(DECOMMISSION, for_good, asker=OPERATOR)
+    released = DnsReleased(zone="demo.omani.works.")
+    await dns.journal.append([released], about, cause=asked.event_id, after=await dns.journal.fold(about.sovereign))
+    await until(lambda: _fact(running_intake, "sovereign.decommissioned"))
+    history = await running_intake.journal.fold(about.sovereign)
+    assert (history.life, history.alive) == (1, False)
+    assert await tofu.kv("sealed").get("tofu-runner.demo_omani_works.2.cloud-token") is None
 
 
 async def test_a_life_that_ended_empty_is_given_up_by_its_timer_and_the_name_is_free_again(bus_of: BusOf) -> None:

@@ -93,6 +93,10 @@ class MemoryDns:
         async with self.failing.call():
             self._replace(fqdn, signed=True, nsec3=nsec3)
 
+    async def assign(self, fqdn: str, account: str) -> None:
+        async with self.failing.call():
+            self._replace(fqdn, account=account)
+
     async def change(self, fqdn: str, changes: Iterable[Change]) -> None:
         async with self.failing.call():
             zone = self.zones[absolute(fqdn)]

@@ -22,8 +22,8 @@ async def a_whole_life(scene: Scene, until: str) -> End:
     await scene.hear(handlers.reserve, scene.say(requested()))
     await scene.hear(handlers.publish, scene.say(applied()))
     await scene.hear(handlers.settle, scene.say(SovereignReady(urls=())))
-    if until == "released":
-        scene.say(SovereignDecommissionRequested())
+    if until != "ready":
+        scene.say(SovereignDecommissionRequested(reprovision=until == "kept for the next life"))
         await scene.hear(handlers.withdraw, scene.say(FluxReleased(verified=True)))
         scene.pass_time(timedelta(minutes=5))
         await scene.hear(handlers.release, scene.say(TofuDestroyed()))
@@ -38,7 +38,7 @@ async def a_whole_life(scene: Scene, until: str) -> End:
     )
 
 
-@pytest.mark.parametrize("until", ["ready", "released"])
+@pytest.mark.parametrize("until", ["ready", "released", "kept for the next life"])
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 async def test_a_failure_at_any_call_changes_nothing_of_the_end(until: str, *, after: bool) -> None:
     undisturbed = Scene(DEMO)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bus import Fired, Wake
+from bus import Fired, Wake, seal
 from bus.timers import fired_id
 from contracts import About, Event
 from contracts.catalogue import DELEGATION_CHECK, PROPAGATION_CHECK
@@ -33,7 +33,7 @@ from dns_pdm import handlers
 from dns_pdm.zones import absolute
 from tests.deliver import said
 from tests.unit.dns_pdm.said import applied, requested
-from tests.unit.dns_pdm.scene import POOL, Scene
+from tests.unit.dns_pdm.scene import NS, OWN_KEYS, POOL, Scene
 from tests.unit.dns_pdm.test_propagation import Public
 
 DEMO = About(sovereign="demo_omani_works", owner="acme", life=1, run=1)
@@ -261,6 +261,55 @@ async def test_a_cloud_that_went_first_still_leaves_a_withdrawal_before_the_rele
     assert isinstance(said, DnsWithdrawn)
     assert isinstance(wake, Wake)
     assert wake.key == handlers.RELEASE
+
+
+async def test_a_reprovision_keeps_zone_and_delegation_and_the_next_life_goes_on_with_both(scene: Scene) -> None:
+    await reserved(scene)
+    delegated = scene.zones.holding()
+    await published(scene)
+    key = json.loads(
+        scene.tofu.open(
+            scene.sealed.secrets["tofu-runner", DEMO.sovereign, 1, "zone-credential"], bound_to=DEMO.sovereign
+        )
+    )["api_key"]
+    scene.say(SovereignDecommissionRequested(reprovision=True))
+    await scene.hear(handlers.withdraw, scene.say(FluxReleased(verified=True)))
+    [withdrawn] = scene.facts(DnsWithdrawn)
+    assert "console.demo.omani.works A" in withdrawn.removed
+    assert "demo.omani.works DS" not in withdrawn.removed
+    assert scene.zones.holding() == delegated, "no address, but signed and delegated as before"
+    assert not await scene.credentials.admits(DEMO.sovereign, key)
+    await scene.hear(handlers.release, scene.say(TofuDestroyed()))
+    [released] = scene.facts(DnsReleased)
+    assert released.kept
+    scene.say(SovereignDecommissioned(cause=scene.events[-1].id))
+    next_life = DEMO.model_copy(update={"life": 2, "run": 2})
+    await scene.hear(handlers.reserve, scene.say(requested(), next_life))
+    assert scene.zones.holding() == delegated
+    assert scene.zones.zones[ZONE].account == "catalyst-zero/2"
+    assert not await scene.credentials.admits(DEMO.sovereign, key), "the former cluster's key stays worthless"
+
+
+async def test_the_way_back_at_the_registrar_outlasts_a_reprovision(shop: Scene) -> None:
+    former = shop.registrar.held
+    first = shop.about
+    token = seal(
+        b'{"key": "k"}', to=OWN_KEYS.public()[0], reader="dns-pdm", purpose="registrar-token", bound_to=first.sovereign
+    )
+    for life in (1, 2):
+        await shop.sealed.put(first.sovereign, life, token)
+    await published(shop, "byo-api")
+    assert shop.registrar.held.nameservers == NS
+    shop.say(SovereignDecommissionRequested(reprovision=True))
+    await shop.hear(handlers.withdraw, shop.say(FluxReleased(verified=True)))
+    await shop.hear(handlers.release, shop.say(TofuDestroyed()))
+    assert shop.registrar.held.nameservers == NS, "nothing changes there"
+    shop.say(SovereignDecommissioned(cause=shop.events[-1].id))
+    second = first.model_copy(update={"life": 2, "run": 2})
+    await shop.hear(handlers.reserve, shop.say(requested("shop.example.org", "byo-api"), second))
+    reserved_again = shop.history.data(DnsReserved)
+    assert reserved_again is not None
+    assert reserved_again.registrar == former
 
 
 async def test_a_life_without_a_zone_is_released_too(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from contracts import About, Event, Fact, History
 from contracts.dns import DnsDelegated, DnsPublished, DnsRefused, DnsReleased, DnsReserved
 from contracts.errors import trouble
 from contracts.flux import FluxConverged, FluxDiverged, FluxReleased, ProbeFailed, ProbePassed
-from contracts.request import Domain, Organisation, Shape, Topology
+from contracts.request import Domain, Organisation, SecretRef, Shape, Topology
 from contracts.sovereign import (
     SovereignCancelled,
     SovereignCancelRequested,
@@ -23,10 +23,12 @@ from contracts.sovereign import (
     SovereignRequested,
 )
 from contracts.tofu import TofuApplied, TofuFailed, TofuInterrupted, TofuStarted
-from intake.life import next_facts, standing
+from intake.life import next_facts, next_life, standing
 from tests.deliver import said
 from tests.requests import SSH_KEY
 
+ABOUT = About(sovereign="demo_omani_works", owner="acme", life=1, run=1)
+TOKEN = SecretRef(reader="tofu-runner", name="cloud-token", kid="1", sha256="0" * 64)
 WHY = trouble("internal", attempted="test", on="test")
 SHAPE = Shape(
     organisation=Organisation(name="Omantel"),
@@ -180,3 +182,26 @@ def test_nothing_of_the_first_life_counts_in_the_second() -> None:
     assert standing(now).stage == "running"
     assert now.owner == "rival"
     assert next_facts(now) == []
+
+
+@pytest.mark.parametrize("before", ENDS, ids=range(len(ENDS)))
+def test_a_reprovisioned_life_is_followed_by_the_next_as_it_was_asked_for(before: tuple[Fact, ...]) -> None:
+    asked = said(SovereignDecommissionRequested(reprovision=True, secrets=(TOKEN,)), ABOUT)
+    ended = settle(history(REQUESTED, *before, asked))
+    assert next_life(ended) is None, "not while anything of it is left"
+    ended = settle(ended.with_appended(ended.upto + 1, said(DnsReleased(zone="z", kept=True), ABOUT)))
+    following = next_life(ended)
+    assert following is not None
+    request, about = following
+    assert (about.life, about.run, about.owner) == (2, 2, "acme")
+    assert (request.kind, request.shape, request.secrets) == ("new", SHAPE, (TOKEN,))
+    assert next_life(fold(ended)) == following, "the same whenever it is asked again"
+    begun = ended.with_appended(ended.upto + 1, said(request, about))
+    assert (standing(begun).stage, next_facts(begun), next_life(begun)) == ("running", [], None)
+
+
+def test_a_plain_decommission_after_a_reprovision_that_failed_is_followed_by_nothing() -> None:
+    asked = (SovereignDecommissionRequested(reprovision=True), TofuFailed(trouble=WHY))
+    ended = settle(history(REQUESTED, *asked, SovereignDecommissionRequested(), DnsReleased(zone="z")))
+    assert standing(ended).stage == "decommissioned"
+    assert next_life(ended) is None

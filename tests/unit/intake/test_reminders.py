@@ -2,10 +2,11 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from bus import Fired, Wake
+from bus import Fired, Vault, Wake
 from bus.timers import fired_id
 from contracts import About, Fact, History, event_of
 from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, RUN_DEADLINE, SECRETS_EXPIRY, STALLED_WINDOW
@@ -32,6 +33,16 @@ WINDOW = timedelta(minutes=5)
 WHY = trouble("internal", attempted="test", on="test")
 AWAITING = DnsAwaitingDelegation(nameservers=(), next_check_at=START + timedelta(minutes=90))
 SETTINGS = Settings(nats_url="nats://127.0.0.1:1", empty_life_days=7)
+
+
+class Untouched(Vault):
+    """Nothing of a life that goes on is taken away."""
+
+    def __init__(self) -> None:
+        """Nothing is kept."""
+
+
+advance = partial(milestones.advance, settings=SETTINGS, vault=Untouched())
 
 
 def history(*facts: tuple[int, Fact]) -> History:
@@ -112,10 +123,10 @@ async def test_a_plan_that_waits_for_approval_is_reminded_until_it_is_approved()
 
 async def test_milestones_set_the_timers_that_they_start() -> None:
     asked = REQUESTED.model_copy(update={"shape": REQUESTED.shape.model_copy(update={"deadline_minutes": 30})})
-    effects = list(await milestones.advance(said(asked), history((0, asked)), settings=SETTINGS))
+    effects = list(await advance(said(asked), history((0, asked))))
     assert {effect.timer for effect in effects if isinstance(effect, Wake)} == {STALLED_WINDOW, RUN_DEADLINE}
     waiting = TofuWaiting(why="approval")
-    effects = list(await milestones.advance(said(waiting), history((0, asked), (1, waiting)), settings=SETTINGS))
+    effects = list(await advance(said(waiting), history((0, asked), (1, waiting))))
     assert effects == [Wake(APPROVAL_REMINDER, timedelta(hours=24))]
 
 
@@ -130,7 +141,7 @@ async def test_milestones_set_the_timers_that_they_start() -> None:
 )
 async def test_a_life_that_ends_empty_is_given_up_by_its_timer(end: tuple[Fact, ...]) -> None:
     before = history((0, REQUESTED), *((1, fact) for fact in end))
-    fact, *wakes = await milestones.advance(said(end[-1]), before, settings=SETTINGS)
+    fact, *wakes = await advance(said(end[-1]), before)
     assert wakes == [Wake(EMPTY_LIFE_EXPIRY, timedelta(days=7)), Wake(SECRETS_EXPIRY, timedelta(days=14))]
     assert isinstance(fact, Fact)
     ended = before.with_appended(before.upto + 1, said(fact))
@@ -141,12 +152,12 @@ async def test_a_life_that_ends_empty_is_given_up_by_its_timer(end: tuple[Fact, 
 async def test_a_repeat_after_a_crash_between_the_fact_and_its_timers_sets_the_timers() -> None:
     refused = said(DnsRefused(trouble=WHY))
     before = history((0, REQUESTED), (1, refused.data))
-    fact, *wakes = await milestones.advance(refused, before, settings=SETTINGS)
+    fact, *wakes = await advance(refused, before)
     assert isinstance(fact, Fact)
     after = before.with_appended(before.upto + 1, said(fact, cause=refused.id))
     assert wakes
-    assert list(await milestones.advance(refused, after, settings=SETTINGS)) == wakes
-    assert list(await milestones.advance(said(STARTED), after, settings=SETTINGS)) == [], "what comes later sets none"
+    assert list(await advance(refused, after)) == wakes
+    assert list(await advance(said(STARTED), after)) == [], "what comes later sets none"
 
     due, applied = fired(30), history((0, REQUESTED), (1, STARTED), (2, APPLIED))
     fact, *wakes = await milestones.enrol_deadline(due, applied, settings=SETTINGS)
@@ -158,7 +169,7 @@ async def test_a_repeat_after_a_crash_between_the_fact_and_its_timers_sets_the_t
 
 async def test_a_life_with_something_in_the_cloud_is_never_given_up() -> None:
     made = history((0, REQUESTED), (1, STARTED), (2, TofuFailed(trouble=WHY, resources=3)))
-    effects = list(await milestones.advance(said(TofuFailed(trouble=WHY, resources=3)), made, settings=SETTINGS))
+    effects = list(await advance(said(TofuFailed(trouble=WHY, resources=3)), made))
     assert [type(effect) for effect in effects] == [SovereignFailed, Wake]
     assert effects[1] == Wake(SECRETS_EXPIRY, timedelta(days=14))
     ended = made.with_appended(made.upto + 1, said(SovereignFailed(cause=REQUESTED.request_id, trouble=WHY)))
@@ -177,10 +188,10 @@ async def test_a_deadline_stops_the_run_as_a_cancel_does_and_ends_it_as_failed(b
     assert isinstance(asked, SovereignCancelRequested)
     now = now.with_appended(now.upto + 1, said(asked))
     if begun:
-        assert list(await milestones.advance(said(asked), now, settings=SETTINGS)) == []
+        assert list(await advance(said(asked), now)) == []
         stopped = TofuInterrupted(why="cancelled", resources=3, fencing_token=1)
         now = now.with_appended(now.upto + 1, said(stopped))
-    failed, *_ = await milestones.advance(said(asked), now, settings=SETTINGS)
+    failed, *_ = await advance(said(asked), now)
     assert isinstance(failed, SovereignFailed)
     assert (failed.trouble.code, failed.trouble.owner, failed.cloud_touched) == ("run-deadline", "user", begun)
 

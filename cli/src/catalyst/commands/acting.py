@@ -1,14 +1,14 @@
-"""Commands on a Sovereign: ``cancel``, ``retry``, ``approve``, ``reconcile``, ``decommission``."""
+"""Commands on a Sovereign: ``cancel``, ``retry``, ``approve``, ``reconcile``, ``decommission``, ``reprovision``."""
 
 from typing import Any
 
 import click
 
-from catalyst.commands.asking import CLOUD_TOKEN, read_secret
+from catalyst.commands.asking import CLOUD_TOKEN, REGISTRAR_TOKEN, read_secret
 from catalyst.commands.session import json_option, on_the_edge, show, sovereign_argument
 from catalyst.commands.watching import follow
 from catalyst.edge import Edge
-from contracts.catalogue import TOFU
+from contracts.catalogue import DNS, TOFU
 from contracts.identity import fqdn_of
 
 token_option = click.option("--token-file", help="A cloud token, when ours is gone; - reads it from standard input.")
@@ -16,11 +16,23 @@ watch_option = click.option("--watch", "watching", is_flag=True, help="Follow it
 
 
 @on_the_edge
-async def command(session: Edge, sovereign: str, name: str, body: dict[str, Any], token: str | None = None) -> Any:
-    """Ask, with a cloud token sealed on this machine when one is given."""
-    if token:
-        secret = await session.seal(token.encode(), reader=TOFU, purpose=CLOUD_TOKEN, bound_to=sovereign)
-        body = {**body, "secrets": [secret.model_dump(mode="json")]}
+async def command(
+    session: Edge,
+    sovereign: str,
+    name: str,
+    body: dict[str, Any],
+    token: str | None = None,
+    registrar_token: str | None = None,
+) -> Any:
+    """Ask, with what is given of the two tokens sealed on this machine."""
+    given = ((token, TOFU, CLOUD_TOKEN), (registrar_token, DNS, REGISTRAR_TOKEN))
+    secrets = [
+        await session.seal(value.encode(), reader=reader, purpose=purpose, bound_to=sovereign)
+        for value, reader, purpose in given
+        if value
+    ]
+    if secrets:
+        body = {**body, "secrets": [secret.model_dump(mode="json") for secret in secrets]}
     return await session.call("POST", f"/api/v1/sovereigns/{sovereign}/{name}", body)
 
 
@@ -127,3 +139,33 @@ def decommission(
     _accepted(sovereign, "decommission", reply, as_json=as_json)
     if watching:
         follow(sovereign, as_json=as_json, until="decommissioned", quiet=False)
+
+
+@click.command()
+@sovereign_argument
+@click.option("--confirm", "typed", help="The domain name, typed again; asked for when it is not given.")
+@click.option("--reason", default="", help="Kept with the command.")
+@click.option("--token-file", help="The cloud token; - reads it from standard input, asked for when it is not given.")
+@click.option("--registrar-token-file", help="byo-api: the registrar's credentials; - reads them from standard input.")
+@watch_option
+@json_option
+def reprovision(
+    sovereign: str,
+    *,
+    typed: str | None,
+    reason: str,
+    token_file: str | None,
+    registrar_token_file: str | None,
+    watching: bool,
+    as_json: bool,
+) -> None:
+    """Take the cluster away and build it anew as it was asked for last; name and zone stay."""
+    fqdn = fqdn_of(sovereign)
+    confirmed = typed or click.prompt(f"The cluster of {fqdn} and its data will be lost. Type its name to confirm")
+    body = {"confirm": confirmed, "reason": reason}
+    token = read_secret(token_file, "Hetzner Cloud API token")
+    registrar_token = read_secret(registrar_token_file, "Registrar token") if registrar_token_file else None
+    reply = command(sovereign, "reprovision", body, token, registrar_token)
+    _accepted(sovereign, "reprovision", reply, as_json=as_json)
+    if watching:
+        follow(sovereign, as_json=as_json, until="anew", quiet=False)

@@ -16,6 +16,7 @@ from contracts.catalogue import TOFU
 from contracts.identity import fqdn_of, sovereign_id
 
 CLOUD_TOKEN = "cloud-token"  # noqa: S105 - a purpose's name
+REGISTRAR_TOKEN = "registrar-token"  # noqa: S105 - a purpose's name
 
 
 def read_secret(file: str | None, prompt: str) -> str:

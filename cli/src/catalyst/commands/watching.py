@@ -20,6 +20,7 @@ _ENDS = {
     "ready": frozenset({"ready", "handed-over", "degraded", "failed", "cancelled", "decommissioned"}),
     "end": frozenset({"handed-over", "degraded", "failed", "cancelled", "decommissioned"}),
     "decommissioned": frozenset({"decommissioned"}),
+    "anew": frozenset({"ready", "handed-over", "degraded", "failed", "cancelled"}),
     "never": frozenset(),
 }
 _BAD = frozenset({"degraded", "failed", "cancelled"})

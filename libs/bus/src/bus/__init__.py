@@ -22,7 +22,7 @@ from bus.outcome import (
 )
 from bus.presence import Presence
 from bus.questions import field_errors
-from bus.routing import DoorMessage, Effects, Fired, Wake, answer, at_door, hear, on, on_timer
+from bus.routing import DoorMessage, Effects, Elsewhere, Fired, Wake, answer, at_door, hear, on, on_timer
 from bus.seal import CannotOpen, SealKeys, seal
 from bus.service import Service, run, run_service
 from bus.settings import BusSettings
@@ -40,6 +40,7 @@ __all__ = [
     "Denied",
     "DoorMessage",
     "Effects",
+    "Elsewhere",
     "Feed",
     "Fired",
     "Journal",

@@ -24,7 +24,7 @@ from bus.erasing import erase
 from bus.journal import Journal
 from bus.metrics import Metrics
 from bus.outcome import Conflict, LeaseLost, Refused, TryAgain
-from bus.routing import DoorMessage, DoorRoute, Fired, Route, TimerRoute, Wake
+from bus.routing import DoorMessage, DoorRoute, Effects, Elsewhere, Fired, Route, TimerRoute, Wake
 from bus.scan import masked
 from bus.timers import Timers, fired_id
 from bus.tracing import delivery_span
@@ -245,7 +245,7 @@ class Deliveries:
         cause: UUID,
         at: datetime,
         sequence: int,
-        handle: Callable[[History], Awaitable[Iterable[Fact | Wake]]],
+        handle: Callable[[History], Awaitable[Effects]],
     ) -> None:
         """Read, decide, append; on a lost guard read and decide again."""
         for _ in range(_DECISIONS):
@@ -259,13 +259,14 @@ class Deliveries:
             return
         raise TryAgain(f"others kept writing about {about.sovereign}", after=timedelta(seconds=1))
 
-    async def _follow(
-        self, effects: Iterable[Fact | Wake], about: About, cause: UUID, at: datetime, history: History
-    ) -> None:
+    async def _follow(self, effects: Effects, about: About, cause: UUID, at: datetime, history: History) -> None:
         """Say the facts that follow, then set the timers."""
         following = list(effects)
-        if facts := [effect for effect in following if isinstance(effect, Fact)]:
-            await self._journal.append(facts, about, cause=cause, after=history)
+        for effect in following:
+            if isinstance(effect, Fact):
+                history = await self._journal.append([effect], about, cause=cause, after=history)
+            elif isinstance(effect, Elsewhere):
+                history = await self._journal.append([effect.fact], effect.about, cause=cause, after=history)
         for effect in following:
             if isinstance(effect, Wake):
                 await self._timers.set(effect.timer, about, at + effect.after, key=effect.key)

@@ -28,6 +28,14 @@ class Wake:
     key: str = ""
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A fact that follows for another life or run of the same Sovereign than that of its cause."""
+
+    fact: Fact
+    about: About
+
+
 class Fired(Model):
     """A timer that is due. Also the body in which it waits."""
 
@@ -46,7 +54,7 @@ class DoorMessage:
     """``Nats-Msg-Id`` if the publisher gave one, else derived from the stream's sequence."""
 
 
-Effects = Iterable[Fact | Wake]
+Effects = Iterable[Fact | Wake | Elsewhere]
 TimerHandler = Callable[[Fired, History], Awaitable[Effects]]
 DoorHandler = Callable[[DoorMessage], Awaitable[None]]
 

@@ -235,6 +235,10 @@ DECOMMISSION: Final = Question(
     INTAKE, "decommission", questions.Decommission, questions.Accepted, "Take everything away.",
     "POST", f"{_S}/{{sovereign}}/decommission", "operator",
 )
+REPROVISION: Final = Question(
+    INTAKE, "reprovision", questions.Reprovision, questions.Accepted, "Take the cluster away and build it anew.",
+    "POST", f"{_S}/{{sovereign}}/reprovision", "operator",
+)
 RECONCILE: Final = Question(
     INTAKE, "reconcile", questions.Reconcile, questions.Accepted, "List the cluster anew and kick Flux.",
     "POST", f"{_S}/{{sovereign}}/reconcile", "operator",
@@ -329,8 +333,8 @@ KEYS: Final[dict[str, Question]] = {
 }  # fmt: skip
 
 QUESTIONS: Final[tuple[Question, ...]] = (
-    SUBMIT, CANCEL, RETRY, SSH, RESTORE, APPROVE, DECOMMISSION, RECONCILE, SUSPEND, DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS,
-    CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES,
+    SUBMIT, CANCEL, RETRY, SSH, RESTORE, APPROVE, DECOMMISSION, REPROVISION, RECONCILE, SUSPEND,
+    DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS, CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES,
     STATE_VERSIONS, STATE, DESCRIBE,
     *KEYS.values(),
 )  # fmt: skip

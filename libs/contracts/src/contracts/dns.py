@@ -163,10 +163,11 @@ class DnsWithdrawn(Fact):
 
 
 class DnsReleased(Fact):
-    """Decommission: zone, NS and name are gone."""
+    """Decommission: zone, NS and name are gone; or, at a reprovision, kept for the next life."""
 
     fact: ClassVar[str] = "dns.released"
     zone: str
     proof: Digest | None = None
     restored: tuple[str, ...] = Field(default=(), description="Name servers that were put back at the registrar.")
     left: str = Field(default="", description="What the owner still has to undo at the registrar.")
+    kept: bool = Field(default=False, description="True at a reprovision: the next life goes on with zone and name.")

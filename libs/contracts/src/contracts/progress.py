@@ -109,6 +109,11 @@ def _asked(state: str) -> Callable[[View, Any, datetime, Event[Any]], None]:
     return take
 
 
+def _leaves(view: View, fact: sovereign.SovereignDecommissionRequested, at: datetime, event: Event[Any]) -> None:
+    _asked("decommissioning")(view, fact, at, event)
+    view.reprovisioning = fact.reprovision
+
+
 def _ready(view: View, fact: sovereign.SovereignReady, at: datetime, _event: Event[Any]) -> None:
     # A later run of a Sovereign that stands on its own hands nothing over again.
     view.state = "handed-over" if view.handed_over else "ready"
@@ -300,7 +305,7 @@ def _flux_released(view: View, fact: flux.FluxReleased, _at: datetime, _event: E
 _TAKERS: Final[dict[type[Fact], Callable[[View, Any, datetime, Event[Any]], None]]] = {
     sovereign.SovereignRequested: _requested,
     sovereign.SovereignCancelRequested: _asked("cancelling"),
-    sovereign.SovereignDecommissionRequested: _asked("decommissioning"),
+    sovereign.SovereignDecommissionRequested: _leaves,
     sovereign.SovereignApproved: _approved,
     sovereign.SovereignReady: _ready,
     sovereign.SovereignHandedOver: _ended("handed-over"),

@@ -122,6 +122,13 @@ class Decommission(Command):
     restore_nameservers: bool = False
 
 
+class Reprovision(Command):
+    """Take the cluster away and build it anew under the same name; brings the secrets that the new life needs."""
+
+    confirm: Fqdn = Field(description="The FQDN, typed again.")
+    secrets: tuple[SealedSecret, ...] = ()
+
+
 class Reconcile(OfSovereign):
     """Kick Flux for one release or all."""
 

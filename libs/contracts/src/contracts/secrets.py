@@ -9,6 +9,9 @@ from typing import Final
 
 from contracts.catalogue import DNS, FLUX, GATEWAY, TOFU
 
+EDGE: Final = "the edge"
+"""Browser, CLI or gateway: where what comes from outside is sealed."""
+
 
 @dataclass(frozen=True)
 class SecretRow:
@@ -24,8 +27,8 @@ class SecretRow:
 
 
 SECRETS: Final[tuple[SecretRow, ...]] = (
-    SecretRow("cloud-token", TOFU, "the edge", "handed over or decommissioned", ends_with_a_failed_run=True),
-    SecretRow("registrar-token", DNS, "the edge", "handed over or decommissioned", ends_with_a_failed_run=True),
+    SecretRow("cloud-token", TOFU, EDGE, "handed over or decommissioned", ends_with_a_failed_run=True),
+    SecretRow("registrar-token", DNS, EDGE, "handed over or decommissioned", ends_with_a_failed_run=True),
     SecretRow("zone-credential", TOFU, DNS, "decommissioned, where it is revoked"),
     SecretRow("node-secrets", TOFU, TOFU, "handed over"),
     SecretRow("kubeconfig", FLUX, GATEWAY, "handed over, where it is revoked"),

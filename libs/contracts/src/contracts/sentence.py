@@ -23,11 +23,11 @@ _WORDS: Final = {
 _COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
     "provisioning": ("cancel",),
     "waiting": ("cancel",),
-    "ready": ("reconcile", "decommission"),
-    "handed-over": ("decommission",),
-    "degraded": ("reconcile", "retry", "decommission"),
-    "failed": ("retry", "decommission"),
-    "cancelled": ("retry", "decommission"),
+    "ready": ("reconcile", "reprovision", "decommission"),
+    "handed-over": ("reprovision", "decommission"),
+    "degraded": ("reconcile", "retry", "reprovision", "decommission"),
+    "failed": ("retry", "reprovision", "decommission"),
+    "cancelled": ("retry", "reprovision", "decommission"),
 }
 _WAITS: Final = {
     "throttled": "The cloud project's call limit is used up; the run goes on by itself",
@@ -52,7 +52,7 @@ def word_and_commands(view: View) -> tuple[str, tuple[Command, ...]]:
     if view.state == "provisioning" and any(phase.name == "Flux" and phase.mark != "waiting" for phase in view.phases):
         commands = (*commands, "reconcile")
     if view.state == "decommissioning" and view.trouble is not None:
-        commands = ("decommission",)
+        commands = ("reprovision", "decommission")
     return _WORDS[view.state], commands
 
 
@@ -64,6 +64,8 @@ def sentence(view: View) -> str:
         return f"{_WORDS[view.state]}: {view.trouble.attempted}, on {view.trouble.on}."
     if view.state == "decommissioning":
         return _leaving(view)
+    if view.state == "decommissioned" and view.reprovisioning:
+        return "Nothing is left of the former cluster; the next life begins under the same name."
     if view.state in _ENDS:
         return _ENDS[view.state]
     working = next((phase.name for phase in view.phases if phase.mark == "working"), "")
@@ -71,13 +73,14 @@ def sentence(view: View) -> str:
 
 
 def _leaving(view: View) -> str:
+    doing = "Reprovisioning" if view.reprovisioning else "Decommissioning"
     if view.trouble is not None:
-        return f"Decommissioning stopped: {view.trouble.attempted}, on {view.trouble.on}; ask for it again."
+        return f"{doing} stopped: {view.trouble.attempted}, on {view.trouble.on}; ask for it again."
     if view.gone:
-        return "Decommissioning: the cloud is empty, the name is being released."
+        return f"{doing}: the cloud is empty, the name is being {'kept' if view.reprovisioning else 'released'}."
     if view.dns.state == "withdrawn":
-        return "Decommissioning: no name points there any more, the cloud resources are being destroyed."
-    return "Decommissioning: ending the watch and withdrawing the names."
+        return f"{doing}: no name points there any more, the cloud resources are being destroyed."
+    return f"{doing}: ending the watch and withdrawing the names."
 
 
 def _applying(view: View) -> str:

@@ -59,6 +59,10 @@ class SovereignDecommissionRequested(Fact):
     fact: ClassVar[str] = "sovereign.decommission-requested"
     reason: Reason = ""
     restore_nameservers: bool = False
+    reprovision: bool = Field(
+        default=False, description="True when it is to be built anew: name and zone stay, the next life follows."
+    )
+    secrets: tuple[SecretRef, ...] = Field(default=(), description="What was brought for this life, and for the next.")
 
 
 class SovereignReconcileRequested(Fact):

@@ -33,7 +33,7 @@ DnsState = Literal[
     "none", "reserved", "published", "awaiting-delegation", "delegated", "failed", "withdrawn", "released"
 ]
 ReleaseState = Literal["pending", "installing", "ready", "degraded", "failed"]
-Command = Literal["approve", "cancel", "retry", "reconcile", "decommission"]
+Command = Literal["approve", "cancel", "retry", "reconcile", "decommission", "reprovision"]
 
 PHASES: Final = (
     ("Reserved", "dns-reserve"),
@@ -201,6 +201,7 @@ class View(Row):
     commands: tuple[Command, ...] = ()
     handed_over: bool = Field(default=False, description="It was handed over in this life.")
     released: tuple[str, ...] = Field(default=(), description="Which accesses of ours were revoked, proved and erased.")
+    reprovisioning: bool = Field(default=False, description="It is taken away to be built anew in the next life.")
     gone: tuple[str, ...] = Field(default=(), description="After a decommission: what was seen gone.")
     events: int = 0
     last_sequence: int = 0

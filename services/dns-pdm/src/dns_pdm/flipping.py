@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bus import CannotOpen, TryAgain
-from contracts.dns import Delegation, DnsFlipped, DnsReserved
+from contracts.dns import Delegation, DnsFlipped, DnsReleased, DnsReserved
 from contracts.errors import Trouble
 from contracts.event import About
 from contracts.history import History, Recorded
@@ -64,7 +64,7 @@ async def account(about: About, registrar: str, *, dns: Dns) -> AsyncIterator[Re
 
 async def survey(about: About, history: History, registrar: str, *, dns: Dns) -> Delegation | Trouble:
     """What stood at the registrar before anything of ours, read with the credentials; or why they do not do."""
-    said = history.data(DnsReserved)
+    said = history.data(DnsReserved) or _carried(history)
     fqdn = fqdn_of(about.sovereign)
     try:
         async with account(about, registrar, dns=dns) as opened:
@@ -75,6 +75,15 @@ async def survey(about: About, history: History, registrar: str, *, dns: Dns) ->
             raise TryAgain(refusal.message, after=_LOOKED_FOR_EVERY) from None
         return refusal.trouble("read the delegation at the registrar", fqdn)
     return said.registrar if said and said.registrar and is_ours(held, dns.hosting.nameservers) else held
+
+
+def _carried(history: History) -> DnsReserved | None:
+    """What the life before had read at the registrar, where it was reprovisioned: the way back is still that one."""
+    facts = [item.event.data for item in history.recorded if item.event.life == history.life - 1]
+    released = next((fact for fact in reversed(facts) if isinstance(fact, DnsReleased)), None)
+    if released is None or not released.kept:
+        return None
+    return next((fact for fact in reversed(facts) if isinstance(fact, DnsReserved)), None)
 
 
 async def step(about: About, history: History, zone: Reserved, report: Report, *, dns: Dns) -> Step:

@@ -137,6 +137,9 @@ async def release(event: Event[TofuDestroyed], history: History, *, dns: Dns) ->
         return []
     withdrawn = history.last(DnsWithdrawn)
     async with dns.alone(event.subject):
+        if kept(history):
+            first = [] if withdrawn else [await _withdraw(event.about, history, dns=dns)]
+            return [*first, await _release(event.about, history, dns=dns)]
         if withdrawn is None:
             # The cloud went first: nobody had anything to withdraw, or it took too long.
             said = await _withdraw(event.about, history, dns=dns)
@@ -217,6 +220,12 @@ def leaving(about: About, history: History) -> bool:
     )  # fmt: skip
 
 
+def kept(history: History) -> bool:
+    """Whether zone and delegation outlast this life: it is reprovisioned."""
+    asked = history.data(SovereignDecommissionRequested)
+    return asked is not None and asked.reprovision
+
+
 async def _publish(about: About, history: History, applied: TofuApplied, ttl_s: int, *, dns: Dns) -> list[Fact]:
     said = history.data(DnsPublished, run=about.run)
     zone = fqdn_of(about.sovereign)
@@ -294,15 +303,19 @@ def _zone_of(said: DnsReserved) -> Reserved:
 async def _withdraw(about: About, history: History, *, dns: Dns) -> DnsWithdrawn:
     zone, flipped = fqdn_of(about.sovereign), history.data(DnsFlipped)
     await dns.credentials.revoke(about.sovereign, about.life)
-    with suppress(RegistrarRefused):  # what still stands at the registrar is looked at, and told, in the end
-        await flipping.unsign(about, history, dns=dns)
-    await dns.zones.withdraw(zone, about.life)
+    if kept(history):
+        await dns.zones.empty(zone, about.life)
+    else:
+        with suppress(RegistrarRefused):  # what still stands at the registrar is looked at, and told, in the end
+            await flipping.unsign(about, history, dns=dns)
+        await dns.zones.withdraw(zone, about.life)
     if history.last(DnsReserved):
         asked = tuple(f"{label}.{zone}" if label else zone for label in (*LABELS[2:], "", _PROBE_LABEL))
         if still := await dns.world.answering(dns.hosting.nameservers, asked):
             raise TryAgain(f"{zone}: withdrawn, but still answered: {', '.join(still)}")
     signed_s = flipped.cached_for_s if flipped and flipped.ds else 0
-    return DnsWithdrawn(removed=_said_to_be_there(history), cached_for_s=max(signed_s, dns.hosting.ds_ttl_s))
+    cached_s = 0 if kept(history) else max(signed_s, dns.hosting.ds_ttl_s)
+    return DnsWithdrawn(removed=_said_to_be_there(history), cached_for_s=cached_s)
 
 
 def _said_to_be_there(history: History) -> tuple[str, ...]:
@@ -310,11 +323,22 @@ def _said_to_be_there(history: History) -> tuple[str, ...]:
     published, reserved = history.data(DnsPublished), history.data(DnsReserved)
     records = {f"{record.name} {record.type}" for record in published.records} if published else set()
     foreign = set(published.foreign) if published else set()
-    signed = {f"{reserved.zone} DS"} if reserved and reserved.ds else set()
+    signed = {f"{reserved.zone} DS"} if reserved and reserved.ds and not kept(history) else set()
     return tuple(sorted(records | foreign | signed))
 
 
+async def _hand_on(about: About, *, dns: Dns) -> DnsReleased:
+    """A reprovision: the next life goes on with the zone as it is delegated now."""
+    zone = fqdn_of(about.sovereign)
+    await dns.zones.hand_on(zone, about.life)
+    await dns.credentials.forget(about.sovereign, about.life)
+    await dns.secrets.erase(about.sovereign, about.life, flipping.REGISTRAR_TOKEN)
+    return DnsReleased(zone=zone, kept=True)
+
+
 async def _release(about: About, history: History, *, dns: Dns) -> DnsReleased:
+    if kept(history):
+        return await _hand_on(about, dns=dns)
     zone = fqdn_of(about.sovereign)
     released = DnsReleased(zone=zone)
     if names.pool_of(zone, dns.rules) is None and history.last(DnsReserved):

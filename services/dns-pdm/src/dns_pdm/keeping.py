@@ -51,6 +51,10 @@ class Api(Protocol):
         """Sign a zone."""
         ...
 
+    async def assign(self, fqdn: str, account: str) -> None:
+        """Write another account on a zone."""
+        ...
+
     async def change(self, fqdn: str, changes: Iterable[Change]) -> None:
         """Apply changes, all or none."""
         ...
@@ -153,12 +157,22 @@ class ZoneKeeper:
     async def withdraw(self, fqdn: str, life: int) -> None:
         """DS and every record gone; zone and NS stay, so that resolvers which still hold the DS see a signed zone."""
         await self._undelegate(fqdn, ("DS",))
+        await self.empty(fqdn, life)
+
+    async def empty(self, fqdn: str, life: int) -> None:
+        """Every record gone; zone, keys and delegation stay as they are."""
         zone = await self._own_zone(fqdn, life)
         if zone is not None and (changes := zones.emptying(zone.records, fqdn)):
             await self.api.change(fqdn, changes)
             zone = await self._there(fqdn)
             if wrong := zones.unsettled(changes, zone.records):
                 raise TryAgain(f"{fqdn}: removed, but still there: {', '.join(wrong)}")
+
+    async def hand_on(self, fqdn: str, life: int) -> None:
+        """The zone of a life that ends is the next one's, with its keys: whoever holds its DS can go on."""
+        await self.empty(fqdn, life)
+        if await self._own_zone(fqdn, life) is not None:
+            await self.api.assign(fqdn, f"{MARK}/{life + 1}")
 
     async def release(self, fqdn: str, life: int) -> None:
         """NS gone from the pool, zone gone from the server, both looked at again."""

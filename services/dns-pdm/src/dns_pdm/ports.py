@@ -29,6 +29,14 @@ class Zones(Protocol):
         """DS and records gone."""
         ...
 
+    async def empty(self, fqdn: str, life: int) -> None:
+        """Every record gone; zone and delegation stay."""
+        ...
+
+    async def hand_on(self, fqdn: str, life: int) -> None:
+        """The zone is the next life's."""
+        ...
+
     async def release(self, fqdn: str, life: int) -> None:
         """NS and zone gone."""
         ...

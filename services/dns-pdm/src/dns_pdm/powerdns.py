@@ -147,6 +147,10 @@ class PowerDns:
                 "PUT", f"/zones/{absolute(fqdn)}", body={"nsec3param": nsec3, "nsec3narrow": True, "api_rectify": True}
             )
 
+    async def assign(self, fqdn: str, account: str) -> None:
+        """Write another account on a zone; nothing else of it changes."""
+        await self._call("PUT", f"/zones/{absolute(fqdn)}", body={"account": account})
+
     async def change(self, fqdn: str, changes: Iterable[Change]) -> None:
         """Apply changes, all or none."""
         body = {"rrsets": [_changed(change) for change in changes]}

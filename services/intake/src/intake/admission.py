@@ -13,10 +13,10 @@ from typing import Any, Literal
 from bus import Answer
 from contracts.errors import FieldError, trouble
 from contracts.history import History
-from contracts.request import SovereignRequest
+from contracts.request import Domain, SealedSecret, SovereignRequest
 from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from contracts.topology import MAX_EVENT_BYTES
-from intake.life import standing
+from intake.life import next_life, standing
 from intake.offers import Offers
 from intake.reading import READERS, judge, size_of
 
@@ -74,7 +74,9 @@ def admit(request: SovereignRequest, history: History, *, owner: str, known_emai
     fqdn = request.domain.fqdn
     digest = body_digest(request)
     if not history.alive:
-        _need_secrets(request)
+        if next_life(history) is not None:
+            raise _refused("not-now", (), on=fqdn, message="it is being reprovisioned; its next life is about to begin")
+        need_secrets(request.domain, request.secrets)
         return Opening("new", history.life + 1, history.run + 1)
     asked = history.last(SovereignRequested)
     if asked is None or asked.event.owner != owner:
@@ -90,7 +92,7 @@ def admit(request: SovereignRequest, history: History, *, owner: str, known_emai
     if errors := _immutable(request, before, known_email):
         raise _refused("immutable-field", errors, on=fqdn)
     if where.stage == "handed-over":
-        _need_secrets(request)
+        need_secrets(request.domain, request.secrets)
     same = before.body_digest == digest
     kind: Kind = "retry" if same and where.stage in {"failed", "cancelled"} else "change"
     return Opening(kind, where.life, where.run + 1)
@@ -103,9 +105,10 @@ def need_room(used_share: float, full_share: float, *, fqdn: str) -> None:
         raise _refused("stream-almost-full", (), on=fqdn, message=message)
 
 
-def _need_secrets(request: SovereignRequest) -> None:
-    have = {secret.purpose for secret in request.secrets}
-    wanted = {"cloud-token"} | ({"registrar-token"} if request.domain.mode == "byo-api" else set())
+def need_secrets(domain: Domain, secrets: tuple[SealedSecret, ...]) -> None:
+    """What a life cannot begin without, or go on without after hand-off."""
+    have = {secret.purpose for secret in secrets}
+    wanted = {"cloud-token"} | ({"registrar-token"} if domain.mode == "byo-api" else set())
     missing = sorted(wanted - have)
     if missing:
         errors = [
@@ -114,7 +117,7 @@ def _need_secrets(request: SovereignRequest) -> None:
             )
             for name in missing
         ]
-        raise _refused("credential-required", tuple(errors), on=request.domain.fqdn)
+        raise _refused("credential-required", tuple(errors), on=domain.fqdn)
 
 
 def _immutable(

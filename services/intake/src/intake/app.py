@@ -45,7 +45,7 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
 
     stalled = timedelta(seconds=settings.stalled_window_s)
     approval = timedelta(hours=settings.approval_reminder_h)
-    advance = partial(milestones.advance, settings=settings)
+    advance = partial(milestones.advance, settings=settings, vault=bus.vault)
     heard = [entry.fact for entry in EVENTS if any(listener.service == "intake" for listener in entry.heard_by)]
     yield Service(
         name="intake",
@@ -67,6 +67,7 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             answer(catalogue.RESTORE, commands.restore),
             answer(catalogue.APPROVE, commands.approve),
             answer(catalogue.DECOMMISSION, commands.decommission),
+            answer(catalogue.REPROVISION, commands.reprovision),
             answer(catalogue.RECONCILE, commands.reconcile),
             answer(catalogue.SUSPEND, commands.suspend),
             answer(catalogue.DRAFT, drafts.keep),

@@ -28,11 +28,13 @@ from contracts.sovereign import (
     SovereignSuspendRequested,
 )
 from contracts.tofu import TofuFailed, TofuPlanned
-from intake.admission import Existing, Opening, admit, body_digest, need_room, read_request, ssh_networks
+from intake.admission import Existing, Opening, admit, body_digest, need_room, need_secrets, read_request, ssh_networks
 from intake.life import Standing, standing
 from intake.offers import Offers
 
 _DECISIONS = 10
+_LEAVABLE = {"running", "cancelling", "failed", "cancelled", "ready", "degraded", "handed-over", "decommissioning"}
+"""From where a life can be made to end."""
 C = TypeVar("C", bound=questions.OfSovereign)
 
 
@@ -164,17 +166,35 @@ class Commands:
             raise _refused("invalid-request", command.sovereign, f"type {fqdn_of(command.sovereign)} to confirm")
 
         def fact(history: History) -> Fact:
-            asked, failed = history.last(SovereignDecommissionRequested), history.last(TofuFailed)
-            if asked is not None and (failed is None or failed.sequence < asked.sequence):
-                raise _refused("not-now", command.sovereign, "it is being decommissioned already")
+            failed = _once_more(history, command.sovereign)
             if _lacks_token(history, failed) and not command.secrets:
                 raise _refused("credential-required", command.sovereign, "we hold no cloud token any more: bring one")
             return SovereignDecommissionRequested(
-                reason=command.reason, restore_nameservers=command.restore_nameservers
+                reason=command.reason,
+                restore_nameservers=command.restore_nameservers,
+                secrets=tuple(reference(secret) for secret in command.secrets),
             )
 
-        stages = {"running", "cancelling", "failed", "cancelled", "ready", "degraded", "handed-over", "decommissioning"}
-        return await self._say(command, asker, fact, stages, secrets=command.secrets)
+        return await self._say(command, asker, fact, _LEAVABLE, secrets=command.secrets)
+
+    async def reprovision(self, command: questions.Reprovision, asker: Asker | None) -> Accepted:
+        """Take the cluster away and open the next life as it was asked for last: name and zone stay.
+
+        What a life was given ends with it, so the next one's secrets are brought, and rest under its number.
+        """
+        if command.confirm != fqdn_of(command.sovereign):
+            raise _refused("invalid-request", command.sovereign, f"type {fqdn_of(command.sovereign)} to confirm")
+
+        def fact(history: History) -> Fact:
+            asked = history.data(SovereignRequested)
+            if asked is None:
+                raise _refused("unknown-sovereign", command.sovereign)
+            _once_more(history, command.sovereign)
+            need_secrets(asked.shape.domain, command.secrets)
+            brought = tuple(reference(secret) for secret in command.secrets)
+            return SovereignDecommissionRequested(reason=command.reason, reprovision=True, secrets=brought)
+
+        return await self._say(command, asker, fact, _LEAVABLE, secrets=command.secrets, lives=2)
 
     async def reconcile(self, command: questions.Reconcile, asker: Asker | None) -> Accepted:
         """List the cluster anew and kick Flux."""
@@ -269,8 +289,9 @@ class Commands:
         stages: set[str],
         *,
         secrets: tuple[SealedSecret, ...] = (),
+        lives: int = 1,
     ) -> Accepted:
-        """Judge a command on where the Sovereign stands, then say its fact."""
+        """Judge a command on where the Sovereign stands, then say its fact; secrets rest for so many lives from now."""
         who = _known(asker)
         _check_bound(command.sovereign, secrets)
         cause = uuid4()
@@ -280,7 +301,8 @@ class Commands:
             fact = fact_of(history)
             about = About(sovereign=command.sovereign, owner=who.owner, actor=who.actor, life=where.life, run=where.run)
             # Before the fact: the work may begin at once, and the owner of a life has no rival.
-            await self._store(command.sovereign, where.life, secrets)
+            for life in range(where.life, where.life + lives):
+                await self._store(command.sovereign, life, secrets)
             try:
                 await self._journal.append([fact], about, cause=cause, after=history)
             except Conflict:
@@ -293,6 +315,14 @@ class Commands:
     async def _store(self, sovereign: str, life: int, secrets: tuple[SealedSecret, ...]) -> None:
         for secret in secrets:
             await self._vault.put(sovereign, life, secret)
+
+
+def _once_more(history: History, sovereign: str) -> Recorded | None:
+    """The failure that a life which is leaving already may be asked to leave again for; refused when there is none."""
+    asked, failed = history.last(SovereignDecommissionRequested), history.last(TofuFailed)
+    if asked is not None and (failed is None or failed.sequence < asked.sequence):
+        raise _refused("not-now", sovereign, "it is being decommissioned already")
+    return failed
 
 
 def _lacks_token(history: History, failed: Recorded | None) -> bool:

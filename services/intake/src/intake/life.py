@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from contracts.dns import DnsDelegated, DnsFailed, DnsPublished, DnsRefused, DnsReleased
 from contracts.errors import Trouble, trouble
-from contracts.event import Event, Fact
+from contracts.event import About, Event, Fact
 from contracts.flux import FluxConverged, FluxDiverged, FluxReleased, ProbeFailed, ProbePassed
 from contracts.history import History, Recorded
 from contracts.identity import fqdn_of
@@ -107,6 +107,26 @@ def _decommissioned(history: History) -> list[Fact]:
     """Only a decommission releases the name, so that a later command which brings a token changes nothing about it."""
     released = history.last(DnsReleased)
     return [SovereignDecommissioned(cause=released.event.id)] if released else []
+
+
+def leaves_for_good(history: History) -> bool:
+    """Whether the life that ends, or has ended, is followed by none of the same cluster."""
+    asked = history.data(SovereignDecommissionRequested)
+    return asked is None or not asked.reprovision
+
+
+def next_life(history: History) -> tuple[SovereignRequested, About] | None:
+    """The request that opens the next life of a Sovereign that is reprovisioned; None when none follows.
+
+    It is the last one of the life that ended, under the same owner: nobody else can have had the name in between.
+    """
+    asked, ended = history.last(SovereignRequested), history.last(SovereignDecommissioned)
+    command = history.last(SovereignDecommissionRequested)
+    if asked is None or ended is None or command is None or leaves_for_good(history):
+        return None
+    about = command.event.about.model_copy(update={"life": history.life + 1, "run": history.run + 1})
+    changes = {"kind": "new", "request_id": command.event.id, "secrets": command.event.data.secrets}
+    return asked.event.data.model_copy(update=changes), about
 
 
 def _stopped(history: History) -> list[Fact]:

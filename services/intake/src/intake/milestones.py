@@ -4,22 +4,23 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bus import Effects, Fired, Vault, Wake
+from bus import Effects, Elsewhere, Fired, Vault, Wake
 from bus.timers import fired_id
 from contracts.catalogue import (
     APPROVAL_REMINDER,
     EMPTY_LIFE_EXPIRY,
     ENROL_DEADLINE,
+    INTAKE,
     RUN_DEADLINE,
     SECRETS_EXPIRY,
     STALLED_WINDOW,
 )
 from contracts.errors import trouble
-from contracts.event import Event, Fact
+from contracts.event import Event, Fact, event_of
 from contracts.history import History
 from contracts.identity import fqdn_of
 from contracts.node import NodeEnrolled
-from contracts.secrets import SECRETS
+from contracts.secrets import EDGE, SECRETS
 from contracts.sovereign import (
     SovereignCancelled,
     SovereignCancelRequested,
@@ -30,17 +31,27 @@ from contracts.sovereign import (
     SovereignRequested,
 )
 from contracts.tofu import TofuApplied, TofuWaiting
-from intake.life import next_facts, standing, touched
+from intake.life import leaves_for_good, next_facts, next_life, standing, touched
 from intake.settings import Settings
 
 _ENDS = (SovereignFailed, SovereignCancelled, SovereignDecommissioned)
 
 
-async def advance(event: Event[Any], history: History, *, settings: Settings) -> Effects:
+async def advance(event: Event[Any], history: History, *, settings: Settings, vault: Vault) -> Effects:
     """Say what follows now, and set the timers that this milestone starts."""
     if event.life != history.life or event.run != history.run:
         return []
     facts = next_facts(history)
+    if leaves_for_good(history) and any(isinstance(fact, SovereignDecommissioned) for fact in facts):
+        # What a reprovision that was thought better of laid ready: while this life lasts, no other can need it.
+        for row in SECRETS:
+            if row.sealed_by == EDGE:
+                await vault.take_away(row.reader, history.sovereign, history.life + 1, row.name)
+    return [*facts, *_opened_anew(event, facts, history), *_wakes(event, facts, history, settings)]
+
+
+def _wakes(event: Event[Any], facts: list[Fact], history: History, settings: Settings) -> list[Wake]:
+    """The timers that this milestone starts."""
     followed = [*facts, *_said_because_of(event.id, history)]
     wakes: list[Wake] = []
     if isinstance(event.data, SovereignRequested):
@@ -55,7 +66,17 @@ async def advance(event: Event[Any], history: History, *, settings: Settings) ->
         wakes.append(Wake(EMPTY_LIFE_EXPIRY, timedelta(days=settings.empty_life_days)))
     if any(isinstance(fact, _ENDS) for fact in followed):
         wakes.append(Wake(SECRETS_EXPIRY, timedelta(days=settings.secrets_days)))
-    return [*facts, *wakes]
+    return wakes
+
+
+def _opened_anew(event: Event[Any], facts: list[Fact], history: History) -> list[Elsewhere]:
+    """At a reprovision the end of a life opens the next one; the name is nobody else's in between."""
+    ended = next((fact for fact in facts if isinstance(fact, SovereignDecommissioned)), None)
+    if ended is not None:
+        then = event_of(ended, event.about, source=INTAKE, cause=event.id)
+        history = history.with_appended(history.upto + 1, then)
+    following = next_life(history)
+    return [Elsewhere(*following)] if following else []
 
 
 async def enrol_deadline(fired: Fired, history: History, *, settings: Settings) -> Effects:

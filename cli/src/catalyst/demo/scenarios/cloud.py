@@ -9,14 +9,17 @@ from bus import connect
 from bus.sign import verify
 from catalyst.demo.play import Play
 from catalyst.demo.scenarios.scenario import Scenario
-from contracts.catalogue import APPROVE, CANCEL, KEYS, RETRY, TOFU
+from contracts.catalogue import APPROVE, CANCEL, KEYS, REPROVISION, RETRY, TOFU
+from contracts.dns import DnsReserved
 from contracts.event import Event, Fact
-from contracts.questions import Approve, Command, Nothing, Retry
+from contracts.questions import Approve, Command, Nothing, Reprovision, Retry
+from contracts.request import SealedSecret
 from contracts.sovereign import (
     SovereignCancelled,
     SovereignDecommissioned,
     SovereignFailed,
     SovereignHandedOver,
+    SovereignReady,
 )
 from contracts.tofu import (
     TofuAdopted,
@@ -142,6 +145,32 @@ async def approve(play: Play) -> None:
     play.check("servers/approve-omani-works-w1" not in left, "the worker is gone, everything else stays")
 
 
+async def reprovision(play: Play) -> None:
+    """A cluster that cannot be mended: taken away and built anew, under the same name and with the same zone."""
+    fqdn = play.name("anew")
+    sovereign = await play.request(fqdn, topology={"region": "fsn1", **_ONE})
+    before = await _applied(play, sovereign)
+    first = await play.history(sovereign)
+    secrets = tuple(SealedSecret.model_validate(row) for row in play.body(fqdn)["secrets"])
+    command = Reprovision(sovereign=sovereign, confirm=fqdn, secrets=secrets, reason="Flux was rolled back")
+    await play.command(REPROVISION, command)
+    await play.until(sovereign, SovereignDecommissioned, after=first.upto)
+    ended = await play.history(sovereign)
+    destroyed = next((i.event.data for i in reversed(ended.recorded) if isinstance(i.event.data, TofuDestroyed)), None)
+    play.check(
+        destroyed and destroyed.gone and not destroyed.left, "the former cluster is gone, proved by an inventory"
+    )
+    await play.until(sovereign, SovereignReady, SovereignFailed, after=ended.upto)
+    second = await play.history(sovereign)
+    applied = second.data(TofuApplied)
+    play.check(second.life == first.life + 1 and applied, "the next life followed by itself, and is ready")
+    anew = {node.cloud_id for node in applied.nodes} if applied else set()
+    servers = {node.cloud_id for node in before.nodes} & anew
+    play.check(not servers, "no server of the former cluster is among its servers")
+    zones = [history.data(DnsReserved) for history in (first, second)]
+    play.check(zones[0] and zones[1] and zones[0].ds == zones[1].ds, "its zone is the same, with the same keys")
+
+
 async def state_lost(play: Play) -> None:
     """Somebody deletes the state: a re-run adopts everything; lost again, a decommission still finds everything."""
     fqdn = play.name("lost")
@@ -186,6 +215,7 @@ CLOUD: Final = (
     ),
     Scenario("cancel", "cancelled in the middle, retried, then taken away in the middle", cancel, "cancel"),
     Scenario("approve", "a change that destroys a server waits for an approval", approve, "approve"),
+    Scenario("reprovision", "taken away and built anew, under the same name and with its zone", reprovision, "anew"),
     Scenario(
         "state-lost", "the state is deleted: a re-run adopts, a decommission finds everything", state_lost, "lost"
     ),

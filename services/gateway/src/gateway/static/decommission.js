@@ -5,6 +5,7 @@ import { call } from "./api.js";
 import { refused } from "./shell.js";
 import { seal, maySeal } from "./seal.js";
 
+const WORDS = { decommission: "Decommission", reprovision: "Reprovision" };
 const STEPS = [["flux", "The watch has ended", (v) => v.released.length > 0 || ["withdrawn", "released"].includes(v.dns.state)], ["dns", "No name points there any more", (v) => ["withdrawn", "released"].includes(v.dns.state)],
   ["cloud", "The cloud is empty", (v) => v.gone.length > 0 || v.state === "decommissioned"], ["name", "The name is free", (v) => v.state === "decommissioned"]];
 
@@ -29,21 +30,25 @@ export function decommission(place, view, { sovereign, mayOperate }) {
     if (!view.commands.includes("decommission")) return h("p", { class: "hint" }, "A decommission fits when the run has ended: cancel it first.");
     const trouble = h("div", { role: "alert" });
     const confirm = h("input", { id: "confirm", autocomplete: "off", spellcheck: "false" });
+    const again = view.commands.includes("reprovision");
     const token = h("input", { id: "decommission_token", type: "password", autocomplete: "off", disabled: !maySeal });
     return h("form", { class: "field", onsubmit: async (event) => {
       event.preventDefault();
+      const what = event.submitter?.value || "decommission";
       const body = { confirm: confirm.value.trim() };
       try {
         if (token.value) body.secrets = [await seal(token.value.trim(), "cloud-token", sovereign)];
-        await call("POST", `/api/v1/sovereigns/${sovereign}/decommission`, body);
+        await call("POST", `/api/v1/sovereigns/${sovereign}/${what}`, body);
         token.value = "";
-        announce("Decommission: taken.");
+        announce(`${WORDS[what]}: taken.`);
       } catch (error) { refused(trouble, error); }
     } },
     h("h2", {}, "Everything of this Sovereign will be lost"),
     h("ul", {}, [`${view.servers.length} servers, load balancer, network, firewall and every disk`, `the zone ${view.dns.zone || view.fqdn} and every name in it`, "OpenBao's state: we hold no credential and cannot export it; do that first if it is needed"].map((line) => h("li", {}, line))),
     h("label", { for: "confirm" }, `Type ${view.fqdn} to confirm`), confirm,
-    h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over (sealed here, sent once)"), token,
-    trouble, h("div", { class: "actions" }, h("button", { type: "submit", class: "bad" }, "Decommission")));
+    h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over or is to be built anew (sealed here, sent once)"), token,
+    again ? h("p", { class: "hint" }, "Reprovision keeps the name and its zone: once the cloud is empty, the Sovereign is built anew as it was asked for last.") : null,
+    trouble, h("div", { class: "actions" }, h("button", { type: "submit", class: "bad", value: "decommission" }, WORDS.decommission),
+      again ? h("button", { type: "submit", class: "bad", value: "reprovision" }, WORDS.reprovision) : null));
   });
 }

@@ -18,6 +18,7 @@ from dns_pdm.keeping import Hosting, ZoneKeeper
 from dns_pdm.names import Rules
 from dns_pdm.powerdns import NewZone, PowerDns
 from dns_pdm.topology import DescribedTopology
+from dns_pdm.updates import PoolUpdates
 from dns_pdm.zones import Change, RecordSet
 from tests.integration.dns_pdm.tree import may_listen
 
@@ -66,11 +67,16 @@ async def api(server: Server) -> AsyncIterator[PowerDns]:
 
 
 @pytest.fixture
-async def keeper(api: PowerDns) -> ZoneKeeper:
+async def keeper(server: Server, api: PowerDns) -> ZoneKeeper:
     """Zones on that server, the pool zone among them."""
-    keeper = ZoneKeeper(api, HOSTING, RULES)
+    keeper = keeper_on(server, api)
     await keeper.ensure_pools()
     return keeper
+
+
+def keeper_on(server: Server, api: PowerDns, hosting: Hosting = HOSTING) -> ZoneKeeper:
+    """Keeps zones on a server, and delegates in its pools by DNS UPDATE."""
+    return ZoneKeeper(api, PoolUpdates(api, where(server)[0], SecretStr("m" * 43), api.turns), hosting, RULES)
 
 
 def where(server: Server) -> tuple[str, ...]:

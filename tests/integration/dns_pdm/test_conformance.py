@@ -1,17 +1,20 @@
 """The zones in memory that unit tests use behave as PowerDNS's do: the same calls leave the same."""
 
+from bus import TryAgain
+from catalyst.stack.powerdns import PowerDns as Server
 from dns_pdm.keeping import Api, NotOurs, ZoneKeeper
 from dns_pdm.powerdns import NewZone, PowerDns, ZoneExists
 from dns_pdm.zones import MARK, Change, RecordSet
-from tests.integration.dns_pdm.conftest import HOSTING, POOL, RULES
+from tests.integration.dns_pdm.conftest import HOSTING, POOL, RULES, keeper_on
 from tests.unit.dns_pdm.scene import MemoryDns
 
 FQDN = "demo.omani.works"
+OTHERS = RecordSet(f"{FQDN}.", "NS", 60, ("ns.elsewhere.example.",))
 
 
-async def what_is_left(api: Api) -> list[object]:
+async def what_is_left(keeper: ZoneKeeper) -> list[object]:
     """Everything the keeper does, and what the calls answer on the way."""
-    keeper = ZoneKeeper(api, HOSTING, RULES)
+    api = keeper.api
     seen: list[object] = [await api.zone(FQDN), await api.records_at("absent.example", "absent.example")]
     await keeper.ensure_pools()
     seen.append(await api.records_at(POOL, FQDN))
@@ -34,6 +37,12 @@ async def what_is_left(api: Api) -> list[object]:
     seen.append(await held(api, FQDN))
     await keeper.release(FQDN, 3)
     seen += [await api.zone(FQDN), await api.records_at(POOL, FQDN), len(await api.signing_keys(FQDN))]
+    for found, changes in (((), [Change(f"{FQDN}.", "NS", OTHERS)]), ((), [Change(f"{FQDN}.", "NS")]), ((OTHERS,), [])):
+        try:
+            await keeper.parents.delegate(POOL, FQDN, found, changes)
+        except TryAgain:
+            seen.append("overtaken")
+    seen.append(await api.records_at(POOL, FQDN))
     theirs = RecordSet(f"www.{POOL}.", "A", 60, ("192.0.2.3",))
     await api.change(POOL, [Change(theirs.name, "A", theirs)])
     try:
@@ -51,5 +60,6 @@ async def held(api: Api, fqdn: str) -> object:
     return zone.account, zone.signed, zone.nsec3, records
 
 
-async def test_memory_and_powerdns_agree(api: PowerDns) -> None:
-    assert await what_is_left(MemoryDns()) == await what_is_left(api)
+async def test_memory_and_powerdns_agree(server: Server, api: PowerDns) -> None:
+    memory = MemoryDns()
+    assert await what_is_left(ZoneKeeper(memory, memory, HOSTING, RULES)) == await what_is_left(keeper_on(server, api))

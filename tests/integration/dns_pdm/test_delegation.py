@@ -25,7 +25,7 @@ from dns_pdm.keeping import ZoneKeeper
 from dns_pdm.powerdns import PowerDns
 from dns_pdm.topology import DescribedTopology, server_at
 from dns_pdm.zones import Change, RecordSet
-from tests.integration.dns_pdm.conftest import HOSTING, NS, RULES, ServerIn, pasted, registry_zone, where
+from tests.integration.dns_pdm.conftest import NS, ServerIn, keeper_on, pasted, registry_zone, where
 
 FQDN = "shop.example.test"
 NOBODY = ("127.0.0.1:1",)
@@ -53,7 +53,7 @@ async def tree(server_in: ServerIn, server: Server, api: PowerDns) -> AsyncItera
     registry = await server_in("registry")
     async with PowerDns.connect(registry.api_url, SecretStr(registry.api_key)) as parent:
         await parent.create(registry_zone("example.test"))
-        keeper = ZoneKeeper(api, HOSTING, RULES)
+        keeper = keeper_on(server, api)
         reserved = await keeper.ensure(FQDN, 1)
         yield Tree(registry, parent, server, keeper, reserved.ds)
 
@@ -123,7 +123,7 @@ async def test_a_server_that_is_behind_is_told(tree: Tree, server_in: ServerIn) 
     await tree.parent.change("example.test", pasted(FQDN, NS))
     second = await server_in("second")
     async with PowerDns.connect(second.api_url, SecretStr(second.api_key)) as api:
-        await ZoneKeeper(api, HOSTING, RULES).ensure(FQDN, 1)
+        await keeper_on(second, api).ensure(FQDN, 1)
     await tree.keeper.publish(FQDN, "192.0.2.1", "", ttl_s=60)
     tree.hosts = {NS[1]: where(second)}
     verdicts = told(await tree.check(), "child")

@@ -1,13 +1,21 @@
 """Zones in real PowerDNS: made, delegated, published, taken away; each verb twice."""
 
-import pytest
+from dataclasses import replace
 
-from bus import Refused
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from bus import Refused, TryAgain
+from catalyst.stack.powerdns import PowerDns as Server
+from dns_pdm.asking import Asking
 from dns_pdm.delegation import Delegations
 from dns_pdm.keeping import NotOurs, ZoneKeeper
-from dns_pdm.powerdns import NewZone, PowerDns
+from dns_pdm.powerdns import NewZone, PowerDns, ServerDown
+from dns_pdm.topology import server_at
+from dns_pdm.updates import PoolUpdates
 from dns_pdm.zones import MARK, Change, RecordSet
-from tests.integration.dns_pdm.conftest import NS, POOL, RULES
+from tests.integration.dns_pdm.conftest import HOSTING, NS, POOL, RULES, keeper_on, where
 
 FQDN = "demo.omani.works"
 
@@ -130,8 +138,11 @@ async def test_nothing_of_an_earlier_life_is_kept(keeper: ZoneKeeper, api: Power
     assert {item.type for item in zone.records} == {"SOA", "NS"}
     with pytest.raises(Refused, match="life 1 is over"):
         await keeper.ensure(FQDN, 1)
+    delegated = await api.records_at(POOL, FQDN)
+    await keeper.withdraw(FQDN, 1)
     await keeper.release(FQDN, 1)
     assert await api.zone(FQDN) is not None
+    assert await api.records_at(POOL, FQDN) == delegated
 
 
 async def test_a_zone_that_somebody_else_made_is_never_touched(keeper: ZoneKeeper, api: PowerDns) -> None:
@@ -169,3 +180,69 @@ async def test_pool_zones_are_made_once_with_the_addresses_of_their_servers(keep
     await keeper.ensure_pools()
     assert await api.zone(POOL) == before
     assert RULES.pools == (POOL,)
+
+
+async def test_a_delegation_to_us_without_a_zone_is_ours_to_take(keeper: ZoneKeeper, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    await api.delete(FQDN)
+    await keeper.release(FQDN, 1)
+    assert await api.records_at(POOL, FQDN) == ()
+
+
+async def test_a_delegation_is_changed_only_while_it_is_what_was_found(keeper: ZoneKeeper, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    found = await api.records_at(POOL, FQDN) or ()
+    [ns] = [item for item in found if item.type == "NS"]
+    others = RecordSet(ns.name, "NS", 60, ("ns.elsewhere.example.", ns.content[0]))
+    await api.change(POOL, [Change(others.name, "NS", others)])
+    with pytest.raises(TryAgain, match="by somebody else"):
+        await keeper.parents.delegate(POOL, FQDN, found, [Change(ns.name, "NS")])
+    with pytest.raises(TryAgain, match="by somebody else"):
+        await keeper.parents.delegate(POOL, FQDN, (), [Change(ns.name, "NS", ns)])
+    assert {item.type: item.content for item in await api.records_at(POOL, FQDN) or ()}["NS"] == others.content
+
+
+async def test_a_pool_that_admits_another_key_is_told_ours(keeper: ZoneKeeper, server: Server, api: PowerDns) -> None:
+    await keeper.ensure(FQDN, 1)
+    later = PoolUpdates(api, where(server)[0], SecretStr("n" * 43), api.turns)
+    await replace(keeper, parents=later).ensure(f"later.{POOL}", 1)
+    await keeper.release(f"later.{POOL}", 1)
+    await api.refuse_updates(POOL, ())
+    await keeper.release(FQDN, 1)
+    before = await api.zone(POOL)
+    assert before is not None
+    assert not [item for item in before.records if item.type == "DS"]
+    absent = PoolUpdates(api, "127.0.0.1:1", SecretStr("m" * 43), api.turns)
+    with pytest.raises(ServerDown):
+        await replace(keeper, parents=absent).ensure(FQDN, 1)
+
+
+@pytest.mark.parametrize("nsec3", [True, False], ids=["nsec3", "nsec"])
+async def test_delegating_leaves_a_signed_pool_as_rectifying_all_of_it_would(
+    server: Server, api: PowerDns, *, nsec3: bool
+) -> None:
+    keeper = keeper_on(server, api, replace(HOSTING, nsec3=nsec3))
+    await keeper.ensure_pools()
+    for label in ("m", "b", "x", "gone"):
+        await keeper.ensure(f"{label}.{POOL}", 1)
+    await keeper.release(f"gone.{POOL}", 1)
+
+    async def answers() -> list[str]:
+        """Referrals, DS, denials; signatures aside, which are made anew each time."""
+        found = []
+        for name, kind in ((f"a.b.{POOL}", "A"), (f"b.{POOL}", "DS"), (f"gone.{POOL}", "A"), (f"c.{POOL}", "A")):
+            said = await Asking().ask(server_at(NS[0], where(server)[0]), name, kind)
+            assert said is not None
+            found += [
+                line for line in [*map(str, said.answer), *map(str, said.authority)] if "SOA" not in line
+            ]  # fmt: skip
+        assert any(" NSEC" in line for line in found)
+        return [line for line in found if " RRSIG " not in line]
+
+    before = await answers()
+    async with (
+        aiohttp.ClientSession(server.api_url, headers={"X-API-Key": server.api_key}) as session,
+        session.put(f"/api/v1/servers/localhost/zones/{POOL}./rectify") as answer,
+    ):
+        assert answer.status == 200
+    assert await answers() == before

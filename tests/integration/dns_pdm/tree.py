@@ -28,6 +28,7 @@ from dns_pdm.keeping import Hosting, ZoneKeeper
 from dns_pdm.names import Rules
 from dns_pdm.powerdns import NewZone, PowerDns
 from dns_pdm.topology import PublicTree
+from dns_pdm.updates import PoolUpdates
 from dns_pdm.zones import Change, RecordSet
 
 POOL, FQDN = "omani.works", "demo.omani.works"
@@ -137,7 +138,8 @@ async def tree(program: PowerDnsProgram, unbound: str, folder: Path) -> AsyncIte
         ours = await serve("ours", f"{net}.3", f"{net}.4")
         glue: dict[str, tuple[str, ...]] = {NS[0]: (f"{net}.3",), NS[1]: (f"{net}.4",)}
         hosting = Hosting(nameservers=NS, hostmaster=f"hostmaster.{POOL}", glue=glue, ds_ttl_s=_TTL_S)
-        keeper = ZoneKeeper(ours, hosting, Rules(pools=(POOL,)))
+        parents = PoolUpdates(ours, f"{net}.3:{DNS_PORT}", SecretStr("m" * 43), ours.turns)
+        keeper = ZoneKeeper(ours, parents, hosting, Rules(pools=(POOL,)))
         await keeper.ensure_pools()
         below = _delegation(POOL, [(host, glue[host][0]) for host in NS], await _ds(ours, POOL))
         registry_host = RecordSet("ns.works.", "A", _TTL_S, (f"{net}.2",))

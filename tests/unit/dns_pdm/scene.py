@@ -99,13 +99,14 @@ class MemoryDns:
 
     async def change(self, fqdn: str, changes: Iterable[Change]) -> None:
         async with self.failing.call():
-            zone = self.zones[absolute(fqdn)]
-            kept = {item.place: item for item in zone.records}
-            for change in changes:
-                kept.pop((change.name, change.type), None)
-                if change.records is not None:
-                    kept[change.name, change.type] = change.records
-            self._replace(fqdn, records=tuple(kept.values()), serial=zone.serial + 1)
+            self._change(fqdn, changes)
+
+    async def delegate(self, pool: str, fqdn: str, found: Iterable[RecordSet], changes: Iterable[Change]) -> None:
+        async with self.failing.call():
+            there = {r.place: r.content for r in self.zones[absolute(pool)].records if r.name == absolute(fqdn)}
+            if there != {item.place: item.content for item in found}:
+                raise TryAgain(f"{fqdn}: changed by somebody else")
+            self._change(pool, changes)
 
     async def delete(self, fqdn: str) -> None:
         async with self.failing.call():
@@ -125,6 +126,15 @@ class MemoryDns:
     async def refuse_updates(self, fqdn: str, keys: Iterable[str]) -> None:
         async with self.failing.call():
             self.updaters.pop(fqdn, None)
+
+    def _change(self, fqdn: str, changes: Iterable[Change]) -> None:
+        zone = self.zones[absolute(fqdn)]
+        kept = {item.place: item for item in zone.records}
+        for change in changes:
+            kept.pop((change.name, change.type), None)
+            if change.records is not None:
+                kept[change.name, change.type] = change.records
+        self._replace(fqdn, records=tuple(kept.values()), serial=zone.serial + 1)
 
     def _replace(self, fqdn: str, **changes: Any) -> None:
         self.zones[absolute(fqdn)] = replace(self.zones[absolute(fqdn)], **changes)
@@ -292,7 +302,7 @@ class Scene:
         self.sealed = MemorySealed(self.failing)
         self.registrar = MemoryRegistrar(self.world)
         hosting = Hosting(nameservers=NS, hostmaster="hostmaster.omani.works", glue={})
-        self.keeper = ZoneKeeper(self.zones, hosting, RULES)
+        self.keeper = ZoneKeeper(self.zones, self.zones, hosting, RULES)
         self.credentials = ZoneCredentials(
             store=self.bucket,
             updates=self.zones,

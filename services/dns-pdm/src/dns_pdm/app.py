@@ -33,6 +33,7 @@ from dns_pdm.registrars import ADAPTERS
 from dns_pdm.registrars.port import Registrars
 from dns_pdm.settings import Settings
 from dns_pdm.topology import IANA_ROOT, DescribedTopology, PublicTree, server_at
+from dns_pdm.updates import PoolUpdates
 
 _MINTING_KEY_BYTES = 32
 
@@ -43,7 +44,9 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     key = read_api_key(settings.powerdns_key_file)
     async with PowerDns.connect(settings.powerdns_url, key, settings.powerdns_server_id) as api:
         rules = rules_of(settings)
-        keeper = ZoneKeeper(api, hosting_of(settings), rules)
+        minting_key = read_minting_key(settings.minting_key_file)
+        parents = PoolUpdates(api, settings.update_server, minting_key, api.turns)
+        keeper = ZoneKeeper(api, parents, hosting_of(settings), rules)
         if settings.create_pool_zones:
             await keeper.ensure_pools()
         credentials = ZoneCredentials(
@@ -51,7 +54,7 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             updates=api,
             sealed=bus.vault,
             seal_to_tofu=bus.public_keys_of(READER)[0],
-            minting_key=read_minting_key(settings.minting_key_file),
+            minting_key=minting_key,
             public_url=settings.zone_door_url,
             update_server=settings.update_server,
         )

@@ -3,7 +3,8 @@
 Every verb ensures: done twice, or stopped at any call and done again, it ends the same.
 
 A zone is ours when its account says so, with the number of the life that made it; a zone without our account is never
-touched. The delegation inside a pool domain is ours when its record sets carry our mark.
+touched. The delegation of a name inside a pool domain is ours when the zone of that name is, or when there is no such
+zone and the delegation leads to exactly our name servers: nobody else's hand leaves that behind.
 """
 
 import ipaddress
@@ -17,6 +18,7 @@ from dns_pdm import names, zones
 from dns_pdm.powerdns import NewZone, SigningKey, Zone, ZoneExists
 from dns_pdm.zones import MARK, Change, RecordSet, absolute
 
+_DELEGATION: Final = ("NS", "DS")
 SOA_TIMES: Final = "10800 3600 604800 60"
 """Refresh, retry, expire, and how long "no such name" is kept: short, since names appear while people wait."""
 POOL_ACCOUNT: Final = f"{MARK}-pool"
@@ -68,6 +70,14 @@ class Api(Protocol):
         ...
 
 
+class Parents(Protocol):
+    """Where pool zones hand names on: large zones, of which one name is changed."""
+
+    async def delegate(self, pool: str, fqdn: str, found: Iterable[RecordSet], changes: Iterable[Change]) -> None:
+        """Apply changes at one name, all or none, if it still holds exactly what was found; TryAgain when not."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hosting:
     """How our zones are made."""
@@ -112,6 +122,7 @@ class ZoneKeeper:
     """All that is done to zones, on one DNS server."""
 
     api: Api
+    parents: Parents
     hosting: Hosting
     rules: names.Rules
 
@@ -126,8 +137,9 @@ class ZoneKeeper:
 
     async def ensure(self, fqdn: str, life: int) -> Reserved:
         """The Sovereign's zone: made, signed, and in a pool delegated. NotOurs when somebody else has the name."""
-        await self._refuse_foreign_delegation(fqdn)
-        zone = await self._ensure_zone(fqdn, life)
+        there = await self.api.zone(fqdn)
+        await self._refuse_foreign_delegation(fqdn, ours=there is not None and _life_of(there) is not None)
+        zone = await self._ensure_zone(fqdn, life, there)
         if not zone.signed or (self.hosting.nsec3 and not zone.nsec3):
             await self.api.secure(fqdn, self._nsec3)
         if zone.nameservers != self.hosting.ns_content:
@@ -156,7 +168,10 @@ class ZoneKeeper:
 
     async def withdraw(self, fqdn: str, life: int) -> None:
         """DS and every record gone; zone and NS stay, so that resolvers which still hold the DS see a signed zone."""
-        await self._undelegate(fqdn, ("DS",))
+        zone = await self.api.zone(fqdn)
+        if zone is not None and _life_of(zone) != life:
+            return
+        await self._undelegate(fqdn, ("DS",), ours=zone is not None)
         await self.empty(fqdn, life)
 
     async def empty(self, fqdn: str, life: int) -> None:
@@ -176,8 +191,11 @@ class ZoneKeeper:
 
     async def release(self, fqdn: str, life: int) -> None:
         """NS gone from the pool, zone gone from the server, both looked at again."""
-        await self._undelegate(fqdn, ("NS", "DS"))
-        if await self._own_zone(fqdn, life) is None:
+        zone = await self.api.zone(fqdn)
+        if zone is not None and _life_of(zone) != life:
+            return
+        await self._undelegate(fqdn, _DELEGATION, ours=zone is not None)
+        if zone is None:
             return
         await self.api.delete(fqdn)
         if await self.api.zone(fqdn) is not None:
@@ -191,14 +209,14 @@ class ZoneKeeper:
     def _nsec3(self) -> str:
         return NSEC3_NARROW if self.hosting.nsec3 else ""
 
-    async def _ensure_zone(self, fqdn: str, life: int) -> Zone:
-        zone = await self.api.zone(fqdn)
+    async def _ensure_zone(self, fqdn: str, life: int, zone: Zone | None) -> Zone:
         if zone is not None and (made_in := _life_of(zone)) != life:
             if made_in is None:
                 raise NotOurs(f"{fqdn} is a zone on our server that is no Sovereign's")
             if made_in > life:
                 raise Refused(f"{fqdn}: life {life} is over, the zone is of life {made_in}")
             # An ended life left its zone behind: its records point at addresses that are somebody else's by now.
+            await self._undelegate(fqdn, _DELEGATION, ours=True)
             await self.api.delete(fqdn)
             zone = None
         if zone is None:
@@ -219,41 +237,47 @@ class ZoneKeeper:
         zone = await self.api.zone(fqdn)
         return zone if zone is not None and _life_of(zone) == life else None
 
-    async def _refuse_foreign_delegation(self, fqdn: str) -> None:
+    async def _refuse_foreign_delegation(self, fqdn: str, *, ours: bool) -> None:
         pool = names.pool_of(fqdn, self.rules)
         if pool is None:
             return
         found = await self.api.records_at(pool, fqdn)
         if found is None:
             raise TryAgain(f"the pool zone {pool} is not on the DNS server")
-        if foreign := [item for item in found if item.mark != MARK]:
-            raise NotOurs(f"{fqdn} has records in {pool} that are not ours: {', '.join(i.type for i in foreign)}")
+        own = _DELEGATION if ours or self._leads_to_us(found) else ()
+        if foreign := [item.type for item in found if item.type not in own]:
+            raise NotOurs(f"{fqdn} has records in {pool} that are not ours: {', '.join(foreign)}")
 
     async def _ensure_delegation(self, fqdn: str, ds: Sequence[DsRecord]) -> None:
         pool = names.pool_of(fqdn, self.rules)
         if pool is None:
             return
         target = (self._ns(fqdn, self.hosting.delegation_ttl_s), self._ds(fqdn, ds))
-        found = {item.type: item for item in await self.api.records_at(pool, fqdn) or ()}
-        changes = [
-            _replacing(item) for item in target if item.type not in found or not item.same_as(found[item.type])
-        ]  # fmt: skip
-        if not changes:
-            return
-        await self.api.change(pool, changes)
-        if wrong := zones.unsettled(changes, await self.api.records_at(pool, fqdn) or ()):
-            raise TryAgain(f"{pool}: written, but reads back otherwise: {', '.join(wrong)}")
+        found = await self.api.records_at(pool, fqdn) or ()
+        held = {item.type: item for item in found}
+        changes = [_replacing(item) for item in target if item.type not in held or not item.same_as(held[item.type])]
+        await self._change_parent(pool, fqdn, found, changes)
 
-    async def _undelegate(self, fqdn: str, kinds: tuple[str, ...]) -> None:
+    async def _undelegate(self, fqdn: str, kinds: tuple[str, ...], *, ours: bool) -> None:
         pool = names.pool_of(fqdn, self.rules)
         if pool is None or fqdn in self.rules.pools:
             return
         found = await self.api.records_at(pool, fqdn) or ()
-        changes = [Change(item.name, item.type) for item in found if item.type in kinds and item.mark == MARK]
-        if changes:
-            await self.api.change(pool, changes)
-            if wrong := zones.unsettled(changes, await self.api.records_at(pool, fqdn) or ()):
-                raise TryAgain(f"{pool}: removed, but still there: {', '.join(wrong)}")
+        if ours or self._leads_to_us(found):
+            changes = [Change(item.name, item.type) for item in found if item.type in kinds]
+            await self._change_parent(pool, fqdn, found, changes)
+
+    async def _change_parent(
+        self, pool: str, fqdn: str, found: Sequence[RecordSet], changes: Sequence[Change]
+    ) -> None:  # fmt: skip
+        if not changes:
+            return
+        await self.parents.delegate(pool, fqdn, found, changes)
+        if wrong := zones.unsettled(changes, await self.api.records_at(pool, fqdn) or ()):
+            raise TryAgain(f"{pool}: changed, but reads back otherwise: {', '.join(wrong)}")
+
+    def _leads_to_us(self, found: Iterable[RecordSet]) -> bool:
+        return any(item.type == "NS" and item.content == self.hosting.ns_content for item in found)
 
     def _new(self, fqdn: str, account: str, extra: tuple[RecordSet, ...] = ()) -> NewZone:
         apex, first = absolute(fqdn), self.hosting.ns_content[0]
@@ -261,15 +285,15 @@ class ZoneKeeper:
         return NewZone(fqdn, account, (soa, self._ns(fqdn), *extra), signed=True, nsec3=self._nsec3)
 
     def _ns(self, fqdn: str, ttl_s: int | None = None) -> RecordSet:
-        return RecordSet(absolute(fqdn), "NS", ttl_s or self.hosting.delegation_ttl_s, self.hosting.ns_content, MARK)
+        return RecordSet(absolute(fqdn), "NS", ttl_s or self.hosting.delegation_ttl_s, self.hosting.ns_content)
 
     def _ds(self, fqdn: str, ds: Sequence[DsRecord]) -> RecordSet:
         content = tuple(sorted(f"{one.key_tag} {one.algorithm} {one.digest_type} {one.digest}" for one in ds))
-        return RecordSet(absolute(fqdn), "DS", self.hosting.ds_ttl_s, content, MARK)
+        return RecordSet(absolute(fqdn), "DS", self.hosting.ds_ttl_s, content)
 
     def _glue(self, pool: str) -> tuple[RecordSet, ...]:
         return tuple(
-            RecordSet(absolute(host), kind, self.hosting.delegation_ttl_s, found, MARK)
+            RecordSet(absolute(host), kind, self.hosting.delegation_ttl_s, found)
             for host, addresses in self.hosting.glue.items()
             for kind, version in (("A", 4), ("AAAA", 6))
             if host.endswith(f".{pool}")

@@ -88,7 +88,7 @@ class PowerDns:
         self._root = f"/api/v1/servers/{server_id}"
         # On sqlite a change that began before another one was committed fails at once (500), whatever its zone: ours
         # take turns. One that meets another replica's comes again with its message.
-        self._turns = asyncio.Lock()
+        self.turns = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -196,7 +196,7 @@ class PowerDns:
         self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None,
         absent_is_none: bool = False,
     ) -> Any:  # fmt: skip
-        turn = nullcontext() if method == "GET" else self._turns
+        turn = nullcontext() if method == "GET" else self.turns
         url = f"{self._root}{path}"
         try:
             async with turn, self._session.request(method, url, json=body, params=query) as answer:

@@ -71,7 +71,7 @@ class Settings(BusSettings):
     zone_door_url: str
     """Where Sovereigns reach the zone door, such as https://zones.example.org."""
     update_server: str
-    """Where Sovereigns send DNS UPDATE (RFC 2136), host:port: the PowerDNS that is written to, with dnsupdate=yes and
-    an empty allow-dnsupdate-from (see docs/adr/0014-dns-update.md)."""
+    """Where Sovereigns send DNS UPDATE (RFC 2136) for their zones, and this service for its pools, host:port: the
+    PowerDNS that is written to, with dnsupdate=yes and an empty allow-dnsupdate-from (docs/adr/0014-dns-update.md)."""
     zone_door_certificate: Path | None = None
     """Certificate chain and key (PEM, one file) of the zone door; None leaves TLS to what stands before it."""

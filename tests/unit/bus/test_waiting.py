@@ -34,3 +34,29 @@ async def test_a_cancellation_that_somebody_swallowed_is_noticed() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_cancellation_that_meets_the_result_ends_whoever_waits_by_the_client() -> None:
+    """``bus`` puts ``asyncio.wait_for`` right; Python 3.11's own goes on here as if nobody had cancelled."""
+    answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.get_running_loop().create_task(asyncio.wait_for(answered, 60))
+    await asyncio.sleep(0)
+    answered.set_result("pong")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01])
+async def test_what_does_not_come_in_time_is_given_up(seconds: float) -> None:
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(never, seconds)
+    assert never.cancelled()
+
+
+async def test_what_is_there_already_needs_no_time() -> None:
+    there: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    there.set_result(1)
+    assert await asyncio.wait_for(there, 0) == 1
+    assert await asyncio.wait_for(there, None) == 1

@@ -1,5 +1,6 @@
 """How things travel: the only importer of nats. Services build on the names below and never see NATS itself."""
 
+from bus import _wait_for
 from bus.bus import Bus, connect
 from bus.connection import NoRoom
 from bus.feed import Delivered, Feed
@@ -74,3 +75,5 @@ __all__ = [
     "run_service",
     "seal",
 ]
+
+_wait_for.install()

@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=BusSettings)
 
-_CANCEL_AGAIN_S = 2.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -107,7 +105,8 @@ async def run_service(service: Service, bus: Bus) -> None:
             ]
             owned = [group.create_task(item) for item in (*work, *(start() for start in service.background))]
             await _pull_until_stopped(pullers, bus)
-            await _end(owned)
+            for task in owned:
+                task.cancel()
     finally:
         if bus.connection.client.is_connected:
             with suppress(Exception):  # best effort: the keys expire and the endpoints vanish with the connection
@@ -122,14 +121,6 @@ async def _pull_until_stopped(pullers: list[Puller], bus: Bus) -> None:
             group.create_task(puller.run(bus.stopping, grace_s=bus.settings.grace_s))
         await bus.stopping.wait()
         log.info("draining", extra={"action": "draining", "in_hand": sum(p.in_hand for p in pullers)})
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel until they have ended: ``wait_for`` of Python 3.11 loses one that meets its result (cpython#86296)."""
-    while left := {task for task in tasks if not task.done()}:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
 
 
 async def _die_when_closed(bus: Bus) -> None:

@@ -1,12 +1,10 @@
 """The seven steps: by visible labels, without loss, with everything that is wrong at once, and on to the run."""
 
-import json
 import re
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Locator, Page, Route, WebSocketRoute, expect
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from catalyst.demo.play import Play
 from catalyst.stack.stack import Stack
@@ -162,46 +160,25 @@ async def test_a_registrars_credentials_are_tried_by_reading_alone(seat_of: Seat
     assert (await play.control("GET", "/registrars/cloudflare"))["writes"] == 0
 
 
-def _offered(name: str, family: str, *needs: str, tier: str = "optional") -> dict[str, Any]:
-    return {"name": name, "family": family, "tier": tier, "depends_on": needs, "description": f"What {name} does."}
-
-
-OFFERED: Final = (
-    _offered("bp-cilium", "spine", tier="mandatory"),
-    _offered("bp-cnpg", "fabric", "bp-cilium"),
-    _offered("bp-valkey", "fabric"),
-    _offered("bp-harbor", "pilot", "bp-cnpg", "bp-valkey"),
-)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def offering(seat_of: SeatOf) -> Page:
-    """The wizard over a catalogue that is answered by the test: today's kit has nothing optional in it."""
+async def test_what_a_choice_brings_along_stands_on_its_card_before_it_is_made(seat_of: SeatOf) -> None:
     page = await (await seat_of("operator")).open("/sovereigns")
-
-    async def answer(route: Route) -> None:
-        reply = await route.fetch()
-        await route.fulfill(response=reply, body=json.dumps(await reply.json() | {"components": OFFERED}))
-
-    await page.route("**/api/v1/catalogue", answer)
     await begin(page)
     await page.get_by_role("link", name="5. Components").click()
-    return page
-
-
-async def test_what_a_choice_brings_along_stands_on_its_card_before_it_is_made(offering: Page) -> None:
-    harbor, cnpg = (offering.locator(f"[data-component=bp-{name}]") for name in ("harbor", "cnpg"))
-    await expect(harbor).to_contain_text("Also selects cnpg, valkey")
-    await harbor.get_by_role("button", name="Select harbor").click()
-    await expect(cnpg.get_by_role("button", name="Selected cnpg")).to_have_attribute("aria-pressed", "true")
-    await expect(cnpg).to_contain_text("Also removes harbor")
-    await shot(offering, "wizard-5-components")
-    await cnpg.get_by_role("button", name="Selected cnpg").click()
-    await expect(harbor.get_by_role("button", name="Select harbor")).to_be_visible()
-    await offering.get_by_role("group", name="Families").get_by_role("button", name="pilot").click()
-    await expect(offering.locator("[data-component]")).to_have_count(1)
-    await offering.get_by_role("tab", name="Always included").click()
-    await expect(offering.locator("[data-component]")).to_have_text(re.compile("cilium.*Always included"))
+    alloy, loki = (page.locator(f"[data-component=bp-{name}]") for name in ("alloy", "loki"))
+    await expect(page.get_by_role("button", name="Selected velero")).to_have_attribute("aria-pressed", "true")
+    await expect(alloy).to_contain_text("Also selects loki")
+    await alloy.get_by_role("button", name="Select alloy").click()
+    await expect(loki.get_by_role("button", name="Selected loki")).to_have_attribute("aria-pressed", "true")
+    await expect(loki).to_contain_text("Also removes alloy")
+    await expect(loki).to_contain_text("20 GiB disk")
+    await shot(page, "wizard-5-components")
+    await loki.get_by_role("button", name="Selected loki").click()
+    await expect(alloy.get_by_role("button", name="Select alloy")).to_be_visible()
+    await expect(page.locator("[data-component=bp-hcloud-csi]")).to_contain_text("To be added after hand-off")
+    await page.get_by_role("group", name="Families").get_by_role("button", name="insights").click()
+    await expect(page.locator("[data-component]")).to_have_count(3)
+    await page.get_by_role("tab", name="Always included").click()
+    await expect(page.locator("[data-component]")).to_have_count(12)
 
 
 async def test_outside_a_secure_context_no_secret_is_taken(seat_of: SeatOf) -> None:

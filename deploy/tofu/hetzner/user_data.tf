@@ -132,7 +132,9 @@ locals {
         timeout       = "2m"
         prune         = true
         path          = var.kit_source.path
-        sourceRef     = { kind = "GitRepository", name = "catalyst-kit" }
+        # What was chosen beside the mandatory components; each is a Kustomize component below the path.
+        components = [for name in var.kit_options : "options/${name}"]
+        sourceRef  = { kind = "GitRepository", name = "catalyst-kit" }
         # Each component's Kustomization substitutes for itself; the root holds none of the values.
       }
     },

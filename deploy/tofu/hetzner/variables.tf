@@ -196,6 +196,16 @@ variable "kit_source" {
   }
 }
 
+variable "kit_options" {
+  description = "Optional components of the kit to install: folders below its options, with everything that they need."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for name in var.kit_options : can(regex("^[a-z0-9-]{1,40}$", name))])
+    error_message = "Names of a-z, 0-9 and '-', at most 40 characters."
+  }
+}
+
 variable "acme_server" {
   description = "Directory URL of the ACME server that issues the Sovereign's certificates."
   type        = string

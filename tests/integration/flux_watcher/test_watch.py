@@ -29,11 +29,11 @@ from contracts.sovereign import (
     SovereignSuspendRequested,
     Url,
 )
-from flux_watcher.expected import load_kit
+from flux_watcher.expected import expected_of, load_kit
 from tests.integration.flux_watcher.conftest import SOVEREIGN, Stage, eventually
 from tests.integration.sandbox_cluster.conftest import KIT
 
-NAMES = load_kit(KIT / "catalogue.yaml").expected().names
+NAMES = expected_of(load_kit(KIT / "catalogue.yaml")).names
 
 
 async def test_an_install_is_told_from_the_first_source_to_converged_and_probed(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.module.rendering import render
+from tests.integration.module.rendering import DEPLOY, render
 
 TOOLS = ("CATALYST_TOFU", "CATALYST_TOFU_CLI_CONFIG", "CATALYST_SHELLCHECK", "CATALYST_CLOUD_INIT")
 
@@ -26,7 +26,10 @@ def highly_available(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 @pytest.fixture(scope="session")
 def largest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """User data of one ARM node behind a door whose certificates do not compress."""
+    """User data of one ARM node with every option of the kit, behind a door whose certificates do not compress."""
     directory: pathlib.Path = tmp_path_factory.mktemp("largest")
     chain = "".join(f"-----BEGIN CERTIFICATE-----\n{os.urandom(900).hex()}\n-----END CERTIFICATE-----\n" for _ in "abc")
-    return render(directory, control_plane_type="cax31", node_door_ca=chain, organisation="o" * 200)
+    options = sorted(path.name for path in (DEPLOY / "kit" / "options").iterdir())
+    return render(
+        directory, control_plane_type="cax31", node_door_ca=chain, organisation="o" * 200, kit_options=options
+    )

@@ -119,6 +119,20 @@ def test_the_kit_adopts_what_cloud_init_installs() -> None:
         assert source["url"] == pin["repository"], name
 
 
+def test_the_root_takes_the_options_that_were_chosen_and_no_other(
+    highly_available: dict[str, str], largest: dict[str, str]
+) -> None:
+    def taken(user_data: str) -> list[str]:
+        _, root = yaml.safe_load_all(contents(user_data)["/etc/catalyst/kit.yaml"])
+        listed: list[str] = root["spec"]["components"]
+        return listed
+
+    assert taken(highly_available["demo-omani-works-cp1"]) == []
+    every = taken(largest["demo-omani-works-cp1"])
+    assert len(every) == len(list((DEPLOY / "kit" / "options").iterdir()))
+    assert all((DEPLOY / "kit" / name / "kustomization.yaml").exists() for name in every)
+
+
 def test_the_kit_keeps_the_network_that_cloud_init_set_up() -> None:
     given = yaml.safe_load((DEPLOY / "pins.yaml").read_text())["cilium"]["values"]
     release = yaml.safe_load((DEPLOY / "kit" / "components" / "cilium" / "release.yaml").read_text())

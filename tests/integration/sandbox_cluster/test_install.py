@@ -25,6 +25,31 @@ async def test_the_whole_kit_becomes_ready_for_a_real_client(running: Running) -
     assert len((await client.CoreV1Api(api).list_node()).items) == 2
 
 
+async def test_chosen_components_come_with_the_root_and_one_that_the_kit_lacks_is_named(running: Running) -> None:
+    _, cluster, _ = running
+    (root,) = cluster.get("Kustomization", "flux-system", "catalyst-kit")
+
+    async def choose(*names: str) -> None:
+        wanted = {**root["spec"], "components": [f"options/{name}" for name in names]}
+        await cluster.apply([{**root, "spec": wanted}])
+
+    def is_ready(kind: str, name: str) -> bool:
+        found = cluster.get(kind, "flux-system", name)
+        return any(conditions(item).get("Ready", ("", ""))[0] == "True" for item in found)
+
+    await choose("loki", "alloy")
+    await eventually(lambda: is_ready("HelmRelease", "bp-alloy") and is_ready("Kustomization", "bp-alloy"))
+    assert is_ready("HelmRelease", "bp-loki")
+    assert not cluster.get("HelmRelease", "flux-system", "bp-harbor")
+    await choose("nothing-of-this-name")
+    await eventually(
+        lambda: any(
+            conditions(item).get("Ready") == ("False", "BuildFailed")
+            for item in cluster.get("Kustomization", "flux-system", "catalyst-kit")
+        )
+    )
+
+
 async def test_a_watch_follows_a_release_from_nothing_to_ready_in_order(running: Running) -> None:
     _, _, api = running
     releases = client.CustomObjectsApi(api)

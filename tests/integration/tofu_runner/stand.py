@@ -36,6 +36,7 @@ from sandbox.settings import Settings as SandboxSettings
 from tofu_runner import handlers
 from tofu_runner.bench import World
 from tofu_runner.keep import Keep
+from tofu_runner.kit import kit_beside
 from tofu_runner.settings import Settings
 from tofu_runner.tofu import Tofu
 
@@ -98,6 +99,7 @@ class Stand:
             settings=settings,
             session=self.session,
             tofu=Tofu(settings.tofu, settings.tofu_cli_config, settings.module, settings.work_dir),
+            kit=kit_beside(settings.module),
             keep=Keep((bus or self.runner).vault, (bus or self.runner).account),
             places=asyncio.Semaphore(settings.places),
         )

@@ -1,51 +1,32 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from flux_watcher.expected import BadKit, kit_of, load_kit, same_version
+from contracts.kit import BadKit
+from flux_watcher.expected import expected_of, load_kit, same_version
 
 CATALOGUE = Path(__file__).parents[3] / "deploy" / "kit" / "catalogue.yaml"
 
 
-def row(name: str, *needs: str, tier: str = "mandatory") -> dict[str, Any]:
-    return {"name": name, "namespace": name, "tier": tier, "dependsOn": list(needs), "chart": {"version": "1.0.0"}}
-
-
 def test_the_kit_of_this_repository_is_a_set_in_dependency_order() -> None:
-    names = load_kit(CATALOGUE).expected().names
+    names = expected_of(load_kit(CATALOGUE)).names
     assert len(names) == 12
     assert names[0] == "bp-cilium"
     assert names[-1] == "bp-catalyst-platform"
 
 
-def test_dependencies_come_first_whatever_the_order_of_the_file() -> None:
-    kit = kit_of({"components": [row("c", "b"), row("b", "a"), row("a")]})
-    assert kit.expected().names == ("a", "b", "c")
-
-
 def test_an_optional_component_is_expected_with_what_it_needs_once_it_is_chosen() -> None:
-    kit = kit_of({"components": [row("a"), row("bp-x", "y", tier="optional"), row("y", tier="optional")]})
-    assert kit.expected().names == ("a",)
-    assert set(kit.expected(["x"]).names) == {"a", "bp-x", "y"}
-    with pytest.raises(BadKit, match="not in the kit"):
-        kit.expected(["nothing"])
+    kit = load_kit(CATALOGUE)
+    more = set(expected_of(kit, ["alloy"]).names) - set(expected_of(kit).names)
+    assert more == {"bp-alloy", "bp-loki"}
 
 
-@pytest.mark.parametrize(
-    ("raw", "why"),
-    [
-        ({"components": [row("a", "b"), row("b", "a")]}, "cycle among a, b"),
-        ({"components": [row("a", "ghost")]}, "a depends on ghost"),
-        ({"components": [row("a"), row("a")]}, "twice"),
-        ({"components": [{"name": "a"}]}, "incomplete"),
-        ({"components": []}, "no components"),
-        ([], "no components"),
-    ],
-)
-def test_a_kit_that_cannot_be_expected_is_an_error_before_anything_boots(raw: Any, why: str) -> None:
-    with pytest.raises(BadKit, match=why):
-        kit_of(raw)
+def test_a_catalogue_that_is_no_yaml_or_not_there_is_an_error_before_anything_boots(tmp_path: Path) -> None:
+    with pytest.raises(BadKit, match="cannot be read"):
+        load_kit(tmp_path / "catalogue.yaml")
+    (tmp_path / "catalogue.yaml").write_text("components: [")
+    with pytest.raises(BadKit, match="no YAML"):
+        load_kit(tmp_path / "catalogue.yaml")
 
 
 def test_versions_are_compared_without_their_decoration() -> None:

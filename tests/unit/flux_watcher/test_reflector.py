@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from contracts.event import event_of
 from contracts.history import History, Recorded
+from contracts.kit import kit_of
 from flux_watcher.api import ApiTrouble, Denied, Expired, Forbidden, Happened, NotServed, Page, Unreachable
 from flux_watcher.course import Course, Windows
 from flux_watcher.decide import decide
-from flux_watcher.expected import kit_of
+from flux_watcher.expected import expected_of
 from flux_watcher.memory import Memory, told_of
 from flux_watcher.objects import HELM_RELEASE, Kind, Seen
 from flux_watcher.reflector import Pace, Reflector
@@ -129,7 +130,7 @@ class Listener:
 
     def __post_init__(self) -> None:
         self.course = Course(
-            wanted=Wanted(KIT.expected()),
+            wanted=Wanted(expected_of(KIT)),
             picture=self.picture,
             memory=Memory.of(History(ABOUT.sovereign, tuple(self.stream)), run=1),
             windows=Windows(first_seen=timedelta(days=1), still=timedelta(days=1)),

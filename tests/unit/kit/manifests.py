@@ -44,6 +44,15 @@ _KIT = Kit(KIT)
 
 
 def kustomizations() -> list[Json]:
+    """Of every component: those that the root brings, then each optional one."""
+    options = [entry["name"].removeprefix("bp-") for entry in catalogue()["components"] if entry["tier"] != "mandatory"]
+    return [
+        *root(),
+        *(document for name in options for document in _KIT.manifests(f"./deploy/kit/options/{name}", None)),
+    ]
+
+
+def root() -> list[Json]:
     return _KIT.manifests("./deploy/kit", None)
 
 

@@ -16,6 +16,7 @@ from tests.unit.kit.manifests import (
     everything,
     kustomizations,
     release,
+    root,
     strings,
     wrong,
 )
@@ -47,17 +48,27 @@ def depends_on(item: dict[str, Any]) -> list[str]:
 
 
 def test_the_twelve_of_the_runbook_stand_in_its_order() -> None:
-    assert list(COMPONENTS) == RUNBOOK
-    assert [each["metadata"]["name"] for each in kustomizations()] == RUNBOOK
+    assert [name for name, entry in COMPONENTS.items() if entry["tier"] == "mandatory"] == RUNBOOK
+    assert [each["metadata"]["name"] for each in root()] == RUNBOOK
 
 
-@pytest.mark.parametrize("name", RUNBOOK)
+def test_what_is_optional_is_taken_by_name_and_never_comes_by_itself() -> None:
+    options = {path.name for path in (KIT / "options").iterdir()}
+    assert options == {name.removeprefix("bp-") for name in COMPONENTS} - {name.removeprefix("bp-") for name in RUNBOOK}
+    assert {path.name for path in (KIT / "components").iterdir()} == {name.removeprefix("bp-") for name in COMPONENTS}
+    for name in options:
+        listed = yaml.safe_load((KIT / "options" / name / "kustomization.yaml").read_text())
+        assert (listed["kind"], listed["resources"]) == ("Component", [f"bp-{name}.yaml"])
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_catalogue_kustomization_and_release_tell_one_dependency_graph(name: str) -> None:
     above = next(each for each in kustomizations() if each["metadata"]["name"] == name)
     wanted = COMPONENTS[name]["dependsOn"]
     assert depends_on(above) == wanted
     assert depends_on(release(name)) == wanted
-    earlier = RUNBOOK[: RUNBOOK.index(name)]
+    names = list(COMPONENTS)
+    earlier = names[: names.index(name)]
     assert set(wanted) <= set(earlier), "a component waits only for one before it: no cycle, nothing missing"
 
 
@@ -72,7 +83,7 @@ def test_the_platform_comes_after_everything_else() -> None:
     assert needed == set(RUNBOOK) - {"bp-catalyst-platform"}
 
 
-@pytest.mark.parametrize("name", RUNBOOK)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_the_catalogue_names_the_chart_that_is_installed(name: str) -> None:
     entry, item = COMPONENTS[name], release(name)
     sources = [each for each in component(name) if each["kind"] in {"HelmRepository", "OCIRepository"}]
@@ -176,7 +187,7 @@ def test_a_field_that_flux_does_not_know_is_found() -> None:
     assert any("releasename" in message for message in wrong(typo) or [])
 
 
-@pytest.mark.parametrize("name", RUNBOOK)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_a_kustomization_waits_for_its_release_alone_and_tries_again(name: str) -> None:
     above = next(each for each in kustomizations() if each["metadata"]["name"] == name)
     spec = above["spec"]
@@ -193,7 +204,7 @@ def minutes(value: str) -> int:
     return int(value.removesuffix("m"))
 
 
-@pytest.mark.parametrize("name", RUNBOOK)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_what_holds_data_is_never_uninstalled_by_a_failed_attempt(name: str) -> None:
     spec = release(name)["spec"]
     if COMPONENTS[name]["storageClass"]:
@@ -252,7 +263,7 @@ def test_secrets_of_the_sovereign_go_into_secrets_only() -> None:
 
 def test_nothing_is_asked_of_a_kind_that_only_a_later_component_brings() -> None:
     brings = {"gateway.networking.k8s.io": "bp-cilium", "cert-manager.io": "bp-cert-manager"}
-    for name in RUNBOOK:
+    for name in COMPONENTS:
         for document in component(name):
             owner = brings.get(document["apiVersion"].partition("/")[0])
             if owner and document["kind"] != "CustomResourceDefinition":
@@ -319,7 +330,7 @@ def test_the_realm_has_the_sovereign_admin_who_must_set_a_password_of_24() -> No
 
 
 def test_every_namespace_is_made_before_it_is_used() -> None:
-    for name in RUNBOOK:
+    for name in COMPONENTS:
         made = {document["metadata"]["name"] for document in component(name) if document["kind"] == "Namespace"}
         known = {COMPONENTS[each]["namespace"] for each in before(name)} | {"flux-system", "kube-system"} | made
         for document in component(name):

@@ -42,8 +42,10 @@ def test_every_variable_of_the_module_is_given_and_no_other() -> None:
         k3s_token="k",
         zone_credential={"url": "u", "api_key": "k"},
         admin_email="a@example.org",
+        options=["loki", "alloy"],
     )
     assert set(given_ones) == declared
+    assert given_ones["kit_options"] == ["loki", "alloy"]
     assert given_ones["network_zone"] == "us-east"
     assert given_ones["node_door_url"] == "http://door"
 

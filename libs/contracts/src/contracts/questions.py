@@ -9,6 +9,7 @@ from contracts.dns import Record
 from contracts.errors import FieldError, Trouble
 from contracts.event import Model
 from contracts.identity import Actor, Digest, Fqdn, Owner, SovereignId
+from contracts.kit import Need, Tier
 from contracts.node import Stage, StageState
 from contracts.proof import SigningKey
 from contracts.request import Cidr, RegistrarName, SealedSecret, Shape, Topology
@@ -218,9 +219,15 @@ class ComponentRow(Model):
 
     name: str
     family: str
-    tier: Literal["mandatory", "recommended", "optional"]
+    tier: Tier
     depends_on: tuple[str, ...] = ()
     description: str = ""
+    homepage: str = ""
+    licence: str = ""
+    version: str = ""
+    asks: Need = Need()
+    per_node: Need = Field(default=Need(), description="As much again on each server.")
+    after_hand_off: str = Field(default="", description="Why it cannot be chosen in a request, only added later.")
 
 
 class CatalogueReply(Model):

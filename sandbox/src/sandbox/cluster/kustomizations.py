@@ -124,10 +124,18 @@ class Kustomizations:
     def _build(self, item: Json) -> list[Json]:
         post_build = item["spec"].get("postBuild")
         values = None if post_build is None else self._substitutions(item, post_build)
+        path = item["spec"].get("path", "./")
         try:
-            return self._model.kit.manifests(item["spec"].get("path", "./"), values)
+            documents = self._model.kit.manifests(path, values)
         except PathMissing as missing:
             raise _Failed("ArtifactFailed", str(missing)) from None
+        for name in item["spec"].get("components") or ():
+            try:
+                documents += self._model.kit.manifests(f"{path}/{name}", values)
+            except PathMissing:
+                message = f"kustomize build failed: component path '{name}' does not exist in source"
+                raise _Failed("BuildFailed", message) from None
+        return documents
 
     def _substitutions(self, item: Json, post_build: Json) -> dict[str, str]:
         values: dict[str, str] = {}

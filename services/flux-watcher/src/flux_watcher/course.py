@@ -179,7 +179,7 @@ class Course:
         values = {
             "component": seen.name,
             "release": seen.name,
-            "version": seen.version or (component.version if component else seen.wanted),
+            "version": seen.version or (component.chart.version if component else seen.wanted),
             "revision": seen.revision,
             "depends_on": seen.depends_on,
             "blocked_by": waits_for(self.picture, seen, verdict),
@@ -238,7 +238,7 @@ class Course:
             return
         yield FluxConverged(
             revision=self.picture.revision(self.wanted),
-            releases=tuple((c.name, c.version) for c in self.wanted.expected.components),
+            releases=tuple((c.name, c.chart.version) for c in self.wanted.expected.components),
             stable_s=(now - self._stable_since).total_seconds(),
             extras=self.picture.extras(self.wanted),
             replaces=self.memory.diverged,

@@ -4,36 +4,13 @@ Read from the kit's own catalogue, so that "ready" is compared with a list that 
 cycle or a missing member is an error before anything boots. Never "whatever is there": an empty cluster is not ready.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-
-class BadKit(Exception):
-    """The kit's catalogue cannot be an expected set; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """Something that a release runs."""
-
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One member of the expected set. Its release and its Kustomization carry its name."""
-
-    name: str
-    namespace: str
-    version: str
-    tier: str
-    depends_on: tuple[str, ...] = ()
-    workloads: tuple[Workload, ...] = ()
+from contracts.kit import BadKit, Component, Kit, kit_of
 
 
 @dataclass(frozen=True)
@@ -52,27 +29,9 @@ class Expected:
         return next((component for component in self.components if component.name == name), None)
 
 
-@dataclass(frozen=True)
-class Kit:
-    """The whole catalogue."""
-
-    components: tuple[Component, ...]
-
-    def expected(self, chosen: Iterable[str] = ()) -> Expected:
-        """The mandatory components, the chosen ones, and whatever these need; dependencies first."""
-        by_name = {component.name: component for component in self.components}
-        wanted: set[str] = set()
-        ahead = [c.name for c in self.components if c.tier == "mandatory"]
-        ahead += [name if name in by_name else f"bp-{name}" for name in chosen]
-        while ahead:
-            name = ahead.pop()
-            if name in wanted:
-                continue
-            if name not in by_name:
-                raise BadKit(f"component {name!r} is not in the kit's catalogue")
-            wanted.add(name)
-            ahead.extend(by_name[name].depends_on)
-        return Expected(tuple(component for component in self.components if component.name in wanted))
+def expected_of(kit: Kit, chosen: Iterable[str] = ()) -> Expected:
+    """What a Sovereign for which these were chosen is expected to run; BadKit for a name that the kit lacks."""
+    return Expected(kit.selection(chosen))
 
 
 def load_kit(path: Path) -> Kit:
@@ -84,51 +43,6 @@ def load_kit(path: Path) -> Kit:
     except yaml.YAMLError as error:
         raise BadKit(f"the kit's catalogue {path.name} is no YAML: {error}") from None
     return kit_of(raw)
-
-
-def kit_of(raw: Any) -> Kit:
-    """The kit that a parsed catalogue describes, sorted by dependency."""
-    rows = raw.get("components") if isinstance(raw, dict) else None
-    if not isinstance(rows, list) or not rows:
-        raise BadKit("the kit's catalogue lists no components")
-    components = [_component(row) for row in rows]
-    names = [component.name for component in components]
-    if len(set(names)) != len(names):
-        raise BadKit("a component stands twice in the kit's catalogue")
-    return Kit(_sorted(components))
-
-
-def _component(row: Any) -> Component:
-    try:
-        return Component(
-            name=str(row["name"]),
-            namespace=str(row["namespace"]),
-            version=str(row["chart"]["version"]),
-            tier=str(row.get("tier", "mandatory")),
-            depends_on=tuple(str(name) for name in row.get("dependsOn") or ()),
-            workloads=tuple(Workload(str(w["kind"]), str(w["name"])) for w in row.get("workloads") or ()),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadKit(f"a component of the kit's catalogue is incomplete: {error!r}") from None
-
-
-def _sorted(components: Sequence[Component]) -> tuple[Component, ...]:
-    """Dependencies first, else in the catalogue's order; BadKit names a cycle or a missing member."""
-    left = {component.name: component for component in components}
-    for component in components:
-        for name in component.depends_on:
-            if name not in left:
-                raise BadKit(f"{component.name} depends on {name}, which is not in the kit's catalogue")
-    ordered: list[Component] = []
-    done: set[str] = set()
-    while left:
-        free = [component for component in left.values() if done.issuperset(component.depends_on)]
-        if not free:
-            raise BadKit(f"the kit's catalogue has a dependency cycle among {', '.join(left)}")
-        ordered.append(free[0])
-        done.add(free[0].name)
-        del left[free[0].name]
-    return tuple(ordered)
 
 
 def same_version(installed: str, wanted: str) -> bool:

@@ -7,8 +7,9 @@ picture is pure: it knows no clock, no network and nothing of what was said abou
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from contracts.kit import Component
 from flux_watcher.decide import Verdict, decide
-from flux_watcher.expected import Component, Expected, same_version
+from flux_watcher.expected import Expected, same_version
 from flux_watcher.objects import FLUX_KINDS, FLUX_SYSTEM, LISTED_KINDS, Kind, Seen
 
 CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
@@ -148,8 +149,8 @@ class Picture:
     def _release(self, component: Component) -> Iterator[Missing]:
         verdict = self.verdict("HelmRelease", component.name)
         found = self.get("HelmRelease", component.name)
-        if verdict.ready and found and not same_version(found.version, component.version):
-            said = f"{found.version or 'no version'} is installed, {component.version} is wanted"
+        if verdict.ready and found and not same_version(found.version, component.chart.version):
+            said = f"{found.version or 'no version'} is installed, {component.chart.version} is wanted"
             verdict = Verdict("working", "OtherVersion", said, verdict.since)
         if not verdict.ready:
             yield Missing(f"HelmRelease/{component.name}", verdict)

@@ -20,11 +20,12 @@ from contracts.errors import trouble
 from contracts.event import About, Fact, derived_id
 from contracts.flux import FluxStalled, HostProbe, ProbeFailed, ProbePassed
 from contracts.history import History
+from contracts.kit import Kit
 from flux_watcher.api import ApiTrouble, Denied, Forbidden, NotServed
 from flux_watcher.charge import Charge
 from flux_watcher.cluster import Cluster
 from flux_watcher.course import Course, Windows
-from flux_watcher.expected import Kit
+from flux_watcher.expected import expected_of
 from flux_watcher.kubeconfig import Access, BadKubeconfig, read_kubeconfig
 from flux_watcher.memory import Memory
 from flux_watcher.objects import EVIDENCE_KINDS, FLUX_KINDS, LISTED_KINDS, Kind, Seen
@@ -140,7 +141,7 @@ class Watch:
         about = self.charge.about
         history = await self.ports.journal.history(about.sovereign)
         self.course = Course(
-            wanted=Wanted(self.ports.kit.expected(self.charge.components), self.charge.nodes, self.ports.root),
+            wanted=Wanted(expected_of(self.ports.kit, self.charge.components), self.charge.nodes, self.ports.root),
             picture=Picture(),
             memory=Memory.of(history, run=about.run),
             windows=self.ports.windows,

@@ -15,12 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from bus import Answer
 from contracts.errors import FieldError, trouble
+from contracts.fit import Size, fit
 from contracts.identity import Fqdn
+from contracts.kit import Component, kit_of
 from contracts.questions import CatalogueReply, ComponentRow, CostOf, CostReply, RegionRow, ServerTypeRow
 from contracts.request import Topology
 from intake.prices import FINE, HOURS_PER_MONTH, PriceList, money
 
 _FQDN: TypeAdapter[str] = TypeAdapter(Fqdn)
+_NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 
 
 class Offers:
@@ -34,14 +37,14 @@ class Offers:
         self.server_types = tuple(self._type_row(row) for row in data["server_types"])
         self.types = {row.name: row for row in self.server_types}
         self.pool_domains = tuple(pool_domains)
-        self.components = _components(catalogue_file) if catalogue_file else ()
+        self.kit = kit_of(yaml.safe_load(catalogue_file.read_text())) if catalogue_file else None
 
     def reply(self) -> CatalogueReply:
         """The answer to the catalogue question."""
         return CatalogueReply(
             regions=self.regions,
             server_types=self.server_types,
-            components=self.components,
+            components=tuple(map(_row, self.kit.components)) if self.kit else (),
             pool_domains=self.pool_domains,
             as_of=self.prices.as_of,
             sample_prices=self.prices.sample,
@@ -72,6 +75,7 @@ class Offers:
         if isinstance(domain, Mapping):
             yield from self._domain_errors(domain)
         yield from self._component_errors(body.get("components"))
+        yield from self._size_errors(topology, body.get("components", ()))
 
     def type_errors(self, topology: Mapping[str, Any]) -> Iterator[FieldError]:
         """Server types that do not exist, or not there."""
@@ -105,22 +109,50 @@ class Offers:
             yield FieldError(field="domain.mode", code="fqdn-reserved", message=message)
 
     def _component_errors(self, wanted: object) -> Iterator[FieldError]:
-        known = {row.name for row in self.components}
-        for index, name in enumerate(wanted if known and isinstance(wanted, list | tuple) else ()):
-            if isinstance(name, str) and name not in known:
+        for index, name in enumerate(wanted if self.kit and isinstance(wanted, list | tuple) else ()):
+            found = self.kit.named(name) if self.kit and isinstance(name, str) else None
+            field = f"components.{index}"
+            if isinstance(name, str) and found is None:
                 message = f"there is no component {name[:40]!r}"
-                yield FieldError(field=f"components.{index}", code="unknown-component", message=message)
+                yield FieldError(field=field, code="unknown-component", message=message)
+            elif found is not None and found.after_hand_off:
+                message = f"{found.name} can only be added after hand-off: it {found.after_hand_off}"
+                yield FieldError(field=field, code="component-after-hand-off", message=message)
+
+    def _size_errors(self, topology: object, wanted: object) -> Iterator[FieldError]:
+        """Whether the selection fits the servers, once both can be read."""
+        if self.kit is None or not isinstance(topology, Mapping) or any(self.type_errors(topology)):
+            return
+        try:
+            asked = Topology.model_validate(topology)
+            names = _NAMES.validate_python(wanted)
+        except ValidationError:
+            return
+        if any(self.kit.named(name) is None for name in names):
+            return
+        zone = next(row.network_zone for row in self.regions if row.name == asked.region)
+        sizes = {row.name: self._size(row, zone) for row in self.server_types if asked.region in row.regions}
+        found = fit(self.kit, names, asked, sizes)
+        if not found.fits:
+            alone = fit(self.kit, (), asked, sizes)
+            field, told = ("components", found) if alone.fits else ("topology.worker_count", alone)
+            yield FieldError(field=field, code="kit-does-not-fit", message=told.message)
+
+    def _size(self, row: ServerTypeRow, zone: str) -> Size:
+        return Size(row.cores, row.memory_gib, row.disk_gib, float(self.prices.monthly(row.name, zone)))
 
 
-def _components(file: Path) -> tuple[ComponentRow, ...]:
-    rows = yaml.safe_load(file.read_text())["components"]
-    return tuple(
-        ComponentRow(
-            name=row["name"],
-            family=row["family"],
-            tier=row["tier"],
-            depends_on=tuple(row.get("dependsOn", row.get("depends_on", ())) or ()),
-            description=row.get("description", ""),
-        )
-        for row in rows
+def _row(component: Component) -> ComponentRow:
+    return ComponentRow(
+        name=component.name,
+        family=component.family,
+        tier=component.tier,
+        depends_on=component.depends_on,
+        description=component.description,
+        homepage=component.homepage,
+        licence=component.licence,
+        version=component.chart.version,
+        asks=component.asks,
+        per_node=component.per_node,
+        after_hand_off=component.after_hand_off,
     )

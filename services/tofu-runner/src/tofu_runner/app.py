@@ -33,6 +33,7 @@ from tofu_runner import asking, handlers, keeping
 from tofu_runner.admission import admitted
 from tofu_runner.bench import World
 from tofu_runner.keep import Keep
+from tofu_runner.kit import kit_beside
 from tofu_runner.settings import Settings
 from tofu_runner.tofu import Tofu
 
@@ -55,6 +56,7 @@ async def tofu_runner(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
             session=session,
             tofu=tofu,
             keep=Keep(bus.vault, bus.account),
+            kit=kit_beside(settings.module),
             places=asyncio.Semaphore(places),
         )
         yield Service(

@@ -18,6 +18,7 @@ from aiohttp import ClientSession
 from bus import Bus, Chain, Conflict, Lease, LeaseLost, TryAgain
 from contracts.errors import Trouble
 from contracts.event import About, Fact
+from contracts.kit import Kit
 from tofu_runner import classify, standing
 from tofu_runner.backend import Backend
 from tofu_runner.budget import Budget
@@ -83,6 +84,7 @@ class World:
     session: ClientSession
     tofu: Tofu
     keep: Keep
+    kit: Kit
     places: asyncio.Semaphore
     working: dict[str, Stop] = field(default_factory=dict)
     """The works of this replica by Sovereign, so that a cancel which arrives here is heard at once."""

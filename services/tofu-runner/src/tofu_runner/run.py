@@ -16,6 +16,7 @@ from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
 from contracts.errors import Trouble, trouble
 from contracts.event import About
 from contracts.history import History
+from contracts.kit import BadKit
 from contracts.request import Shape
 from contracts.sovereign import SovereignRequested
 from contracts.tofu import (
@@ -35,6 +36,7 @@ from tofu_runner.bench import Bench, Failed, World, bench
 from tofu_runner.cost import BALANCER_TYPE, cost_of, server_types
 from tofu_runner.inventory import CloudRefused
 from tofu_runner.keep import SecretGone
+from tofu_runner.kit import options_of
 from tofu_runner.plan import Plan, plan_of, reasons_to_ask
 from tofu_runner.probe import try_token
 from tofu_runner.progress import Tally
@@ -86,6 +88,9 @@ async def apply_shape(world: World, about: About, history: History, chain: Chain
         await _with_secrets(world, request, shape, secrets, chain, lease)
     except SecretGone as gone:
         await chain.say(TofuFailed(trouble=_credential_required(gone)))
+    except BadKit as lacks:
+        why = trouble("kit-lacks-component", attempted=ATTEMPTED_PLAN, on="the kit", message=str(lacks))
+        await chain.say(TofuFailed(trouble=why))
     except Parked:
         return
 
@@ -106,6 +111,7 @@ async def _with_secrets(
     key = await world.keep.state_key(about)
     zone = await world.keep.zone_credential(about)
     email = await world.keep.admin_email(request.admin_ref)
+    options = options_of(world.kit, shape.components)
 
     def variables(shape: Shape) -> bytes:
         return variables_file(
@@ -118,6 +124,7 @@ async def _with_secrets(
                 k3s_token=secrets.k3s,
                 zone_credential=zone,
                 admin_email=email,
+                options=options,
             )
         )
 

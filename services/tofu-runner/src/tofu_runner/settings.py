@@ -20,7 +20,7 @@ class Settings(BusSettings):
     tofu_cli_config: Path = Field(validation_alias=AliasChoices("CATALYST_TOFU_CLI_CONFIG"))
     """OpenTofu's own configuration: where the provider lies, so that nothing is downloaded."""
     module: Path = REPOSITORY / "deploy" / "tofu" / "hetzner"
-    """The module of a Sovereign, with its version pins two folders above."""
+    """The module of a Sovereign, with its version pins and the kit's catalogue two folders above."""
     work_dir: Path | None = None
     """Where a run's private folder is made; the system's place for temporary files when not given."""
     hcloud_endpoint: str = "https://api.hetzner.cloud/v1"

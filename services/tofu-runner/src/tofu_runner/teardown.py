@@ -182,5 +182,6 @@ def _placeholders(about: About, world: World, shape: Shape) -> bytes:
             k3s_token=empty.k3s,
             zone_credential={"url": "", "api_key": ""},
             admin_email="nobody@example.org",
+            options=(),
         )
     )

@@ -6,7 +6,7 @@ quoted string may hold templates, so those are escaped: nothing in a request can
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ def variables_of(
     k3s_token: str,
     zone_credential: Mapping[str, str],
     admin_email: str,
+    options: Sequence[str],
 ) -> dict[str, Any]:
     """Every variable of the module."""
     topology = shape.topology
@@ -70,6 +71,7 @@ def variables_of(
             "path": deployment.kit_path,
             "revision": deployment.kit_revision,
         },
+        "kit_options": list(options),
         "acme_server": deployment.acme_server,
         # Short, for the pass-through looks after the actions and answers when they have ended (looks.py).
         "poll_interval": "50ms",

@@ -31,7 +31,7 @@ from contracts.tofu import (
     TofuWaiting,
 )
 
-_ONE: Final = {"control_plane_count": 1, "worker_count": 0}
+_ONE: Final = {"control_plane_count": 1, "control_plane_type": "cpx32", "worker_count": 0}
 
 
 async def _applied(play: Play, sovereign: str, *, after: int = 0, seconds: float = 300) -> TofuApplied:

@@ -26,9 +26,10 @@ async def single(play: Play) -> None:
 
 
 async def ha(play: Play) -> None:
-    """Three control planes and two workers."""
+    """Three control planes and two workers, and three components beside the mandatory ones."""
     topology = {"region": "fsn1", "control_plane_count": 3, "worker_count": 2}
-    sovereign = await play.request(play.name("ha"), show=True, topology=topology)
+    chosen = ["bp-alloy", "bp-cnpg"]
+    sovereign = await play.request(play.name("ha"), show=True, topology=topology, components=chosen)
     history = await ready(play, sovereign)
     applied = history.data(TofuApplied)
     roles = Counter(node.role for node in applied.nodes) if applied else Counter[Any]()

@@ -1,14 +1,19 @@
 """What a scenario is, and the way to ready that most of them begin with."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import yaml
+
 from catalyst.demo.play import Play
 from catalyst.stack.stack import POOL_DOMAIN
+from catalyst.stack.tools import CHECKOUT
 from contracts.event import Fact
 from contracts.history import History
-from contracts.sovereign import SovereignFailed, SovereignReady
+from contracts.kit import Kit, kit_of
+from contracts.sovereign import SovereignFailed, SovereignReady, SovereignRequested
 
 ENDS: Final[tuple[type[Fact], ...]] = (SovereignReady, SovereignFailed)
 
@@ -40,22 +45,12 @@ async def ready(play: Play, sovereign: str, *, seconds: float = 300) -> History:
     ids = [item.event.id for item in history.recorded]
     play.check(len(ids) == len(set(ids)), f"no fact was said twice ({len(ids)} facts)")
     releases = {item.event.data.release for item in history if item.event.data.fact == "hr.ready"}
-    expected = {f"bp-{name}" for name in KIT}
-    play.check(expected <= releases, f"all {len(expected)} components of the kit became ready")
+    asked = history.data(SovereignRequested)
+    kit = await asyncio.to_thread(_kit)
+    expected = {component.name for component in kit.selection(asked.shape.components if asked else ())}
+    play.check(expected == releases, f"the {len(expected)} components of the selection became ready, and no other")
     return history
 
 
-KIT: Final = (
-    "cilium",
-    "cert-manager",
-    "flux",
-    "crossplane",
-    "sealed-secrets",
-    "spire",
-    "nats-jetstream",
-    "openbao",
-    "keycloak",
-    "gitea",
-    "powerdns",
-    "catalyst-platform",
-)
+def _kit() -> Kit:
+    return kit_of(yaml.safe_load((CHECKOUT / "deploy" / "kit" / "catalogue.yaml").read_text()))

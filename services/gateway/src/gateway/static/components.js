@@ -5,12 +5,19 @@ import { $, h, show, announce } from "./dom.js";
 const bare = (name) => name.replace(/^bp-/, "");
 const listed = (names) => names.map(bare).join(", ");
 
+// What it asks of the servers; as much again on each server where it runs on all of them.
+function size(row) {
+  const words = (need) => [need?.cpu ? `${(need.cpu / 1000).toFixed(2)} cores` : "", need?.memory ? `${need.memory} MiB` : "", need?.disk ? `${Math.round(need.disk / 1024)} GiB disk` : ""].filter(Boolean).join(", ");
+  return [words(row.asks), words(row.per_node) ? `${words(row.per_node)} on each server` : ""].filter(Boolean).join(" and ");
+}
+
 export class Components {
   constructor(rows, changed) {
     this.rows = rows;
     this.changed = changed;
     this.byName = new Map(rows.map((row) => [row.name, row]));
-    this.chosen = new Set(rows.filter((row) => row.tier === "recommended").map((row) => row.name));
+    const recommended = rows.filter((row) => row.tier === "recommended").map((row) => row.name);
+    this.chosen = new Set(recommended.flatMap((name) => [name, ...this.needs(name)]).filter((name) => this.byName.get(name)?.tier !== "mandatory"));
     this.always = false;
     this.family = "";
     $("find").addEventListener("input", () => this.draw());
@@ -67,14 +74,15 @@ export class Components {
     const chosen = this.chosen.has(row.name);
     const others = this.always ? [] : this.cascade(row);
     const direct = row.depends_on.length ? h("p", { class: "hint" }, `Needs ${listed(row.depends_on)}`) : null;
-    const button = this.always ? h("p", { class: "mark", "data-mark": "done" }, "Always included")
+    const button = row.after_hand_off ? h("p", { class: "hint" }, `To be added after hand-off: it ${row.after_hand_off}.`)
+      : this.always ? h("p", { class: "mark", "data-mark": "done" }, "Always included")
       : h("button", { type: "button", class: chosen ? "" : "quiet", "aria-pressed": String(chosen), onclick: () => this.toggle(row) },
         chosen ? "Selected" : "Select", h("span", { class: "unseen" }, ` ${bare(row.name)}`));
     return h("article", { "data-component": row.name, class: chosen ? "chosen" : null },
       h("h3", {}, bare(row.name)),
       h("button", { type: "button", class: "quiet chip", onclick: () => { this.family = row.family; this.draw(); } },
         row.family, h("span", { class: "unseen" }, " family")),
-      h("p", {}, row.description), direct,
+      h("p", {}, row.description), h("p", { class: "hint" }, size(row), row.homepage ? [" · ", h("a", { href: row.homepage, rel: "noreferrer" }, "About", h("span", { class: "unseen" }, ` ${bare(row.name)}`))] : null), direct,
       others.length ? h("p", { class: "cascade" }, chosen ? `Also removes ${listed(others)}` : `Also selects ${listed(others)}`) : null,
       button);
   }

@@ -36,6 +36,7 @@ for command in (
     watching.list_,
     watching.show_,
     watching.events,
+    watching.logs,
     watching.replay,
     acting.cancel,
     acting.retry,

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bus import seal
 from catalyst.failing import UNREACHABLE, Failure, unreachable
 from catalyst.settings import CliSettings
-from contracts.openapi import ProblemDocument
+from contracts.openapi import LogLine, ProblemDocument
 from contracts.questions import KeysReply
 from contracts.request import SealedSecret
 
@@ -66,12 +66,28 @@ class Edge:
 
     async def events(self, sovereign: str, *, after: str = "") -> AsyncIterator[Said]:
         """History, then live, for ever; a broken connection is resumed after the last fact."""
+        async for said in self._resumed(f"/api/v1/sovereigns/{sovereign}/events", after, lambda said: said.id):
+            yield said
+
+    async def log_lines(self, sovereign: str, *, after: str = "") -> AsyncIterator[LogLine]:
+        """The newest log lines, then what comes, for ever; resumed in the same way."""
+
+        def last_line(said: Said) -> str:
+            lines = said.body.get("lines") if said.name == "log" else None
+            return str(lines[-1]["id"]) if lines else ""
+
+        async for said in self._resumed(f"/api/v1/sovereigns/{sovereign}/logs", after, last_line):
+            if said.name == "log":
+                for line in said.body["lines"]:
+                    yield LogLine.model_validate(line)
+
+    async def _resumed(self, path: str, after: str, place: Callable[[Said], str]) -> AsyncIterator[Said]:
         last, tries = after, 0
         while True:
             try:
-                async for said in self._stream(sovereign, last):
+                async for said in self._stream(path, last):
                     tries = 0
-                    last = said.id or last
+                    last = place(said) or last
                     yield said
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 tries += 1
@@ -79,11 +95,10 @@ class Edge:
                     raise unreachable(self.url, str(error) or "the stream was silent") from None
             await asyncio.sleep(min(5.0, 0.2 * 2 ** min(tries, 5)))
 
-    async def _stream(self, sovereign: str, after: str) -> AsyncIterator[Said]:
+    async def _stream(self, path: str, after: str) -> AsyncIterator[Said]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_S)
-        url = f"{self.url}/api/v1/sovereigns/{sovereign}/events"
-        async with self._http.get(url, headers=headers, timeout=timeout) as response:
+        async with self._http.get(f"{self.url}{path}", headers=headers, timeout=timeout) as response:
             if response.status >= 500:  # noqa: PLR2004 - a gateway that restarts: try again
                 raise aiohttp.ClientConnectionError(f"HTTP {response.status}")
             if not response.ok:

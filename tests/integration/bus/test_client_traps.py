@@ -90,6 +90,19 @@ async def test_2_liveness_is_a_real_round_trip(far: Bus, proxy: Proxy) -> None:
     watching.cancel()
 
 
+async def test_2_a_cancelled_flush_ends_the_clients_reader_so_nothing_of_ours_flushes(far: Bus) -> None:
+    client = far.connection.client
+    flushing = asyncio.get_running_loop().create_task(client.flush())
+    await asyncio.sleep(0)
+    flushing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flushing
+    with pytest.raises((TimeoutError, TryAgain)):
+        await far.connection.request("$JS.API.STREAM.INFO.PROV", timeout_s=0.5)
+    sources = Path(bus_package.__file__).parent.glob("*.py")
+    assert [path.name for path in sources if re.search(r"client\.flush\(|_nc\.flush\(", path.read_text())] == []
+
+
 async def test_3_every_wait_for_a_receipt_ends(far: Bus, proxy: Proxy) -> None:
     proxy.freeze()
     waits = [far.connection.request("$JS.API.STREAM.INFO.PROV", timeout_s=0.3) for _ in range(10)]

@@ -9,7 +9,7 @@ from typing import Any
 from bus import answer
 from bus.seal import SealKeys
 from bus.sign import signed, signing_keys
-from contracts.catalogue import KEYS, SUBMIT, TOFU, TOKEN
+from contracts.catalogue import FLUX, KEYS, SUBMIT, TOFU, TOKEN
 from contracts.proof import Gone, Proof
 from contracts.questions import Accepted, Asker, KeysReply, Nothing, Submit, Token, TokenReply
 from contracts.request import SealedSecret
@@ -18,6 +18,10 @@ from tests.integration.gateway.conftest import TOKEN as API_TOKEN
 from tests.integration.gateway.conftest import Edge, EdgeOf, StandIn
 from tests.requests import CLOUD_TOKEN, SSH_KEY
 from tests.unit.gateway import story
+
+
+def environment(edge: Edge, *, token: str = API_TOKEN) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "CATALYST_URL": edge.url, "CATALYST_API_TOKEN": token, "HOME": "/nonexistent"}
 
 
 async def catalyst(edge: Edge, *arguments: str, stdin: str = "", token: str = API_TOKEN) -> tuple[int, str, str]:
@@ -30,7 +34,7 @@ async def catalyst(edge: Edge, *arguments: str, stdin: str = "", token: str = AP
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "CATALYST_URL": edge.url, "CATALYST_API_TOKEN": token, "HOME": "/nonexistent"},
+        env=environment(edge, token=token),
     )
     out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 30)
     return process.returncode or 0, out.decode(), err.decode()
@@ -153,3 +157,25 @@ async def test_a_proof_is_verified_with_the_installations_keys_and_a_changed_one
     code, _, err = await catalyst(edge, "proof", "verify", str(file))
     assert code == 4
     assert "NOT verified" in err
+
+
+async def test_logs_are_printed_and_followed_from_where_the_printing_ended(edge_of: EdgeOf) -> None:
+    edge = await edge_of()
+    await edge.say(story.requested())
+    watcher = await edge.bus_of(FLUX)
+    await watcher.logs.say(story.ID, "helm-controller", 1, ["installing cilium"])
+    async with asyncio.timeout(60):
+        while not (await catalyst(edge, "logs", story.FQDN))[1]:
+            pass
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "catalyst", "logs", story.FQDN, "--follow", "--json",
+        stdout=asyncio.subprocess.PIPE, env=environment(edge),
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        texts = [json.loads(await process.stdout.readline())["text"]]
+        await watcher.logs.say(story.ID, "helm-controller", 1, ["cilium is ready"])
+        texts.append(json.loads(await process.stdout.readline())["text"])
+    process.terminate()
+    await process.wait()
+    assert texts == ["installing cilium", "cilium is ready"]

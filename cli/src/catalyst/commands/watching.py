@@ -1,7 +1,7 @@
-"""``watch``, ``list``, ``show`` and ``events``: what is it doing, what is there, what was said."""
+"""``watch``, ``list``, ``show``, ``events``, ``logs``: what is it doing, what is there, what was said and logged."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from catalyst.edge import Edge, Said
 from catalyst.failing import RUN_FAILED, Failure
 from catalyst.screen import Screen, summary
 from contracts.identity import fqdn_of
+from contracts.openapi import LogLine, LogLines
 from contracts.view import View
 
 _ENDS = {
@@ -110,6 +111,33 @@ def events(sovereign: str, *, after: str, limit: int, only: str) -> None:
     query = {"limit": str(limit), **({"from": after} if after else {}), **({"only": only} if only else {})}
     for row in _get(f"/api/v1/sovereigns/{sovereign}/events", query)["events"]:
         click.echo(json.dumps(row, separators=(",", ":"), ensure_ascii=False))
+
+
+@click.command()
+@sovereign_argument
+@click.option("--source", default="", help="One controller, such as helm-controller.")
+@click.option("--limit", type=click.IntRange(1, 2000), default=200, show_default=True, help="So many of the newest.")
+@click.option("--follow", is_flag=True, help="Then what comes, until Ctrl-C.")
+@json_option
+def logs(sovereign: str, *, source: str, limit: int, follow: bool, as_json: bool) -> None:
+    """What the cluster's controllers logged: one line each, kept seven days."""
+
+    def tell(line: LogLine) -> None:
+        if not source or line.source == source:
+            click.echo(line.model_dump_json() if as_json else f"{line.at[11:19]} {line.source:<22} {line.text}")
+
+    query = {"limit": str(limit), **({"source": source} if source else {})}
+    newest = LogLines.model_validate(_get(f"/api/v1/sovereigns/{sovereign}/logs", query)).lines
+    for line in newest:
+        tell(line)
+    if follow:
+        _follow_logs(sovereign, after=str(newest[-1].id) if newest else "", tell=tell)
+
+
+@on_the_edge
+async def _follow_logs(session: Edge, sovereign: str, *, after: str, tell: Callable[[LogLine], None]) -> None:
+    async for line in session.log_lines(sovereign, after=after):
+        tell(line)
 
 
 @click.command()

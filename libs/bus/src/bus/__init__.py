@@ -7,7 +7,7 @@ from bus.feed import Delivered, Feed
 from bus.journal import Chain, Journal
 from bus.kv import Bucket, Value
 from bus.lease import Lease, Leases
-from bus.logs import Logs
+from bus.logs import LogChunk, Logs, LogTrail
 from bus.outcome import (
     Answer,
     Conflict,
@@ -49,6 +49,8 @@ __all__ = [
     "LeaseBusy",
     "LeaseLost",
     "Leases",
+    "LogChunk",
+    "LogTrail",
     "Logs",
     "NoRoom",
     "NobodyAnswers",

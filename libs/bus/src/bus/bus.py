@@ -12,7 +12,7 @@ from bus.feed import Feed
 from bus.journal import Journal
 from bus.kv import Bucket
 from bus.lease import Leases
-from bus.logs import Logs
+from bus.logs import Logs, LogTrail
 from bus.metrics import Metrics
 from bus.presence import Presence
 from bus.sampling import Room
@@ -51,6 +51,7 @@ class Bus:
         self.account = self.kv("account")
         self.presence = Presence(self.kv("presence"), service, settings.replica)
         self.logs = Logs(connection)
+        self.log_trail = LogTrail(connection)
         self.room = Room(connection)
 
     def kv(self, bucket: str) -> Bucket:

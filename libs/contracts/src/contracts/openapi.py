@@ -73,6 +73,22 @@ class SovereignList(Model):
     resume: str
 
 
+class LogLine(Model):
+    """A line that one of a Sovereign's controllers logged."""
+
+    id: int = Field(description="Where to go on; lines that were said at once share it.")
+    at: str
+    source: str
+    run: int
+    text: str
+
+
+class LogLines(Model):
+    """The newest lines, oldest first."""
+
+    lines: tuple[LogLine, ...]
+
+
 @dataclass(frozen=True)
 class Read:
     """A route that reads the stream and is no question."""
@@ -103,6 +119,18 @@ READS: Final = (
         query=(
             ("from", "integer", "Only events after this stream sequence."),
             ("limit", "integer", "At most so many events (JSON and NDJSON)."),
+        ),
+    ),
+    Read(
+        "/api/v1/sovereigns/{sovereign}/logs",
+        "logs",
+        "Log lines, kept seven days: the newest (JSON, NDJSON), then what comes (text/event-stream).",
+        LogLines,
+        media=("application/json", "application/x-ndjson", "text/event-stream"),
+        query=(
+            ("from", "integer", "Only lines after this one."),
+            ("limit", "integer", "At most so many lines (JSON and NDJSON)."),
+            ("source", "string", "Only lines of this source (JSON and NDJSON)."),
         ),
     ),
     Read("/api/v1/openapi.json", "openapi", "This document."),

@@ -19,6 +19,7 @@ from gateway.claims import Reading
 from gateway.heartbeat import Heartbeat, Replicas
 from gateway.hub import Hub
 from gateway.limits import Limit
+from gateway.logbook import Logbook
 from gateway.logins import Logins
 from gateway.node_door import NodeDoor
 from gateway.openid import Client, Provider
@@ -43,6 +44,7 @@ def edge(
     asking: Asking,
     people: People,
     summaries: Summaries,
+    logbook: Logbook,
     provider: Provider | None = None,
 ) -> web.Application:
     """Every route of the edge."""
@@ -59,7 +61,7 @@ def edge(
         ],
     )
     node_limit = Limit(burst=240, per_s=8)
-    app.add_routes(Reads(hub, heartbeat, summaries, hub.owner_of).routes())
+    app.add_routes(Reads(hub, heartbeat, summaries, hub.owner_of, logbook).routes())
     app.add_routes(Api(asking, sealing, hub.owner_of, Limit(burst=60, per_s=2)).routes())
     app.add_routes(NodeDoor(asking, sealing, node_limit, settings.trusted_proxy).routes())
     logins = Limit(burst=20, per_s=0.2)
@@ -67,7 +69,8 @@ def edge(
     if provider is not None:
         door = SingleSignOn(provider, reading_of(settings), people, sessions, pages, logins, settings)
         app.add_routes(door.routes())
-    app.add_routes([web.get("/ws", Sockets(hub, heartbeat, hub.owner_of, settings.public_url).handle)])
+    sockets = Sockets(hub, heartbeat, hub.owner_of, settings.public_url, logbook)
+    app.add_routes([web.get("/ws", sockets.handle)])
     app.add_routes(pages.routes())
     return app
 
@@ -134,6 +137,7 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
     hub = Hub(BusTrail(bus), cache_bytes=settings.cache_mib * 1024 * 1024, slow_s=settings.slow_s)
     await hub.start()
     heartbeat = Heartbeat(hub, replicas_of(bus), every_s=settings.heartbeat_s)
+    logbook = Logbook(bus.log_trail)
     app = edge(
         settings,
         hub=hub,
@@ -141,6 +145,7 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
         asking=bus,
         people=AccountsFolder(settings.accounts_dir),
         summaries=summaries_of(bus),
+        logbook=logbook,
         provider=provider,
     )
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=3.0)
@@ -150,7 +155,7 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
     host, port = runner.addresses[0][:2]
     log.info("listening", extra={"action": "listening", "url": f"http://{host}:{port}"})
     try:
-        yield Service(name="gateway", background=[hub.read, hub.pump, heartbeat.run])
+        yield Service(name="gateway", background=[hub.read, hub.pump, heartbeat.run, logbook.listen, logbook.pump])
     finally:
         heartbeat.close_all("the gateway restarts: resume from the last id")
         await runner.cleanup()

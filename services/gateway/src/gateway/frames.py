@@ -17,6 +17,7 @@ Kind = Literal["ws", "sse"]
 EVERYTHING: Final = "*"
 """The channel of all Sovereigns that a viewer may see."""
 _OWNER: Final = re.compile(rb'"owner":\s*"([a-z0-9-]{1,63})"')
+_TIME: Final = re.compile(rb'"time":\s*"([0-9T:.-]{19,30})')
 _NO_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
 _DIGITS: Final = 18
 _TEXT: Final = 0x81
@@ -41,6 +42,12 @@ class Frame:
         owner = _OWNER.search(raw)  # the envelope's, since writers put the data last
         flat = raw.translate(_NO_BREAKS) if b"\n" in raw or b"\r" in raw else raw
         return cls(sequence, fact, sovereign, owner[1].decode() if owner else "", flat)
+
+    @property
+    def said_at(self) -> str:
+        """When it was said (UTC, RFC 3339 without its zone); empty when the envelope does not tell."""
+        time = _TIME.search(self.raw)
+        return time[1].decode() if time else ""
 
     @property
     def domain(self) -> str:

@@ -114,6 +114,15 @@ class Hub:
         found.used_at = time.monotonic()
         return found
 
+    async def owned_since(self, sovereign: str, owner: str) -> str:
+        """When the present owner's first fact of this name was said (RFC 3339): nothing older of it is theirs."""
+        since = ""
+        for frame in reversed((await self.channel(sovereign)).frames):
+            if frame.owner != owner:
+                break
+            since = frame.said_at or since
+        return since
+
     async def _load(self, sovereign: str) -> Channel:
         channel = Channel(sovereign, self.epoch)
         for frame in await self._trail.history(sovereign):

@@ -19,11 +19,13 @@ from gateway.channel import Filter
 from gateway.frames import Frame, sequence_of, token
 from gateway.heartbeat import Heartbeat
 from gateway.hub import Hub
+from gateway.logbook import Logbook
 from gateway.problems import refuse
-from gateway.sse import stream
+from gateway.sse import stream, stream_logs
 
 MAX_PAGE: Final = 10_000
 _DEFAULT_PAGE: Final = 1_000
+_DIGITS: Final = 18
 _FOLDED_ROWS: Final = 200
 """So many lines of the list are told by their own events; beyond, by the read model alone."""
 _USUAL_OF: Final = 20
@@ -44,6 +46,7 @@ class Reads:
     heartbeat: Heartbeat
     summaries: Summaries
     owner_of: OwnerOf
+    logbook: Logbook
 
     def routes(self) -> list[web.RouteDef]:
         """The reads of ``contracts.openapi``."""
@@ -51,6 +54,7 @@ class Reads:
             web.get("/api/v1/sovereigns", self.index),
             web.get("/api/v1/sovereigns/{sovereign}", self.show),
             web.get("/api/v1/sovereigns/{sovereign}/events", self.events),
+            web.get("/api/v1/sovereigns/{sovereign}/logs", self.logs),
             web.get("/api/v1/openapi.json", self.openapi),
         ]
 
@@ -101,6 +105,25 @@ class Reads:
             b'{"events":[' + b",".join(rows) + b'],"more":' + (b"true" if len(found) > len(page) else b"false") + b"}"
         )
         return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def logs(self, request: web.Request) -> web.StreamResponse:
+        """Log lines: the newest, or a stream of them and of what comes."""
+        sovereign = await self._own(request)
+        since = await self.hub.owned_since(sovereign, require(request, "viewer").account.owner)
+        given = request.headers.get("Last-Event-ID") or request.query.get("from") or "0"
+        if not given.isdecimal() or len(given) > _DIGITS:
+            why = "from is the id of a log line, a number."
+            raise refuse("invalid-request", attempted="read logs", on="from", message=why)
+        accept = request.headers.get("Accept", "")
+        if "text/event-stream" in accept:
+            return await stream_logs(request, self.logbook, self.heartbeat, sovereign, since=since, after=int(given))
+        limit, source = _limit(request), request.query.get("source", "")
+        found = await self.logbook.tail(sovereign, since=since, after=int(given))
+        lines = [line for line in found if not source or line["source"] == source][-limit:]
+        if "ndjson" in accept:
+            body = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+            return web.Response(text=body, content_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+        return _json({"lines": lines})
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """The document of everything here."""

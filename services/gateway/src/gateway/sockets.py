@@ -1,11 +1,12 @@
 """``/ws``: one socket, several subscriptions. What a client may say is small and checked; all else is refused.
 
-    {"type": "subscribe", "channel": "<id>" | "*", "from": "<resume>", "only": ["tofu", "hr.ready"], "view": true}
+    {"type": "subscribe", "channel": "<id>" | "*", "from": "<resume>", "only": ["tofu", "hr.ready"], "view": true,
+     "logs": true, "logs_from": <number of a log line>}
     {"type": "unsubscribe", "channel": "<id>"}
 
 One subscription per channel: a second one replaces the first. Answers: ``subscribed``, ``event``…, ``live``, ``view``,
-``heartbeat``, and ``problem`` with the same document as HTTP. Close codes: 1003 binary, 1008 not allowed, 1009 too
-large, 1013 too slow (resume from the last id).
+``log``, ``heartbeat``, and ``problem`` with the same document as HTTP. Close codes: 1003 binary, 1008 not allowed,
+1009 too large, 1013 too slow (resume from the last id).
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from gateway.channel import Filter, Subscription
 from gateway.frames import EVERYTHING, said, sequence_of, token
 from gateway.heartbeat import Heartbeat
 from gateway.hub import Hub
+from gateway.logbook import Logbook, LogPlace
 from gateway.problems import Problem, document, invalid, refuse
 from gateway.viewers import CLOSE_SLOW, TransportViewer
 
@@ -46,6 +48,8 @@ class Subscribe(_Said):
     after: Annotated[str, StringConstraints(max_length=80)] | int | None = Field(default=None, alias="from")
     only: frozenset[Annotated[str, StringConstraints(max_length=60)]] = Field(default=frozenset(), max_length=60)
     view: bool = False
+    logs: bool = False
+    logs_from: int = Field(default=0, ge=0)
 
 
 class Unsubscribe(_Said):
@@ -67,6 +71,7 @@ class Sockets:
     heartbeat: Heartbeat
     owner_of: OwnerOf
     public_url: str
+    logbook: Logbook
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """One socket, from handshake to close."""
@@ -95,6 +100,7 @@ class _Socket:
     def __init__(self, door: Sockets, socket: web.WebSocketResponse, viewer: TransportViewer, caller: Caller) -> None:
         self._door, self._socket, self.viewer, self._caller = door, socket, viewer, caller
         self._places: dict[str, Subscription] = {}
+        self._logs: dict[str, LogPlace] = {}
         self._problems = 0
 
     async def listen(self) -> None:
@@ -137,6 +143,11 @@ class _Socket:
         self._places[command.channel] = await hub.subscribe(
             self.viewer, command.channel, after=after, only=only, with_view=command.view
         )
+        if command.logs and command.channel != EVERYTHING:
+            since = await hub.owned_since(command.channel, self._caller.account.owner)
+            self._logs[command.channel] = await self._door.logbook.look(
+                self.viewer, command.channel, since=since, after=command.logs_from
+            )
 
     def _recent(self, given: str | int | None, after: int) -> int:
         """The channel of everything goes back only a little; without a token it begins now."""
@@ -151,6 +162,9 @@ class _Socket:
         place = self._places.pop(channel, None)
         if place is not None:
             self._door.hub.unsubscribe(place)
+        logs = self._logs.pop(channel, None)
+        if logs is not None:
+            self._door.logbook.leave(logs)
 
     def _refuse(self, problem: Problem) -> None:
         self._problems += 1

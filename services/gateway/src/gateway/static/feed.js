@@ -4,11 +4,12 @@
 import { clock } from "./dom.js";
 
 export class Feed {
-  // on: { event(message), view(message), live(message), heartbeat(message), problem(message), status(text) }
+  // on: { event(message), view(message), live(message), log(message), heartbeat(message), problem(message), status(text) }
   constructor(subscription, on) {
     this.subscription = subscription;
     this.on = on;
     this.last = subscription.from ?? null;
+    this.lastLog = 0;
     this.tries = 0;
     this.open();
   }
@@ -18,7 +19,8 @@ export class Feed {
     this.socket.onopen = () => {
       this.tries = 0;
       const from = this.last === null ? {} : { from: this.last };
-      this.socket.send(JSON.stringify({ type: "subscribe", ...this.subscription, ...from }));
+      const logs = this.lastLog ? { logs_from: this.lastLog } : {};
+      this.socket.send(JSON.stringify({ type: "subscribe", ...this.subscription, ...from, ...logs }));
     };
     this.socket.onmessage = ({ data }) => this.take(JSON.parse(data));
     this.socket.onclose = () => this.retry();
@@ -28,6 +30,7 @@ export class Feed {
     clearTimeout(this.silence);
     this.silence = setTimeout(() => this.socket.close(), 35000);
     if (message.id) this.last = message.id;
+    if (message.type === "log") this.lastLog = message.lines.at(-1)?.id ?? this.lastLog;
     if (message.type === "heartbeat") {
       const alive = Object.entries(message.services);
       const missing = alive.filter(([, count]) => count === 0).map(([name]) => name);

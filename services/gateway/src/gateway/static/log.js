@@ -1,11 +1,12 @@
-// The log: one line per fact. Lines wait until the next frame and go in together; only the newest are kept in the page.
+// The log: one line per fact, and what the cluster's controllers logged between them. Lines wait until the next frame and
+// go in together, in the order in which they were said; only the newest are kept in the page.
 
 import { $, h, clock } from "./dom.js";
 
 const KEPT = 5000;
 const BAD = /failed|refused|degraded|stalled|diverged|rejected|interrupted/;
 const GOOD = /ready|passed|applied|converged|delegated|handed-over|enrolled|bootstrapped/;
-const SOURCES = ["sovereign", "dns", "tofu", "node", "flux", "hr", "probe"];
+const SOURCES = ["sovereign", "dns", "tofu", "node", "flux", "hr", "probe", "source-controller", "kustomize-controller", "helm-controller"];
 
 export function words(data) {
   const { trouble } = data;
@@ -21,7 +22,7 @@ export function words(data) {
 
 export class Log {
   constructor() {
-    this.lines = h("div", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Facts" });
+    this.lines = h("div", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Facts and log lines" });
     this.text = h("input", { type: "search", id: "log-search", placeholder: "Search the log ( / )", oninput: () => this.refilter() });
     this.source = h("select", { id: "log-source", onchange: () => this.refilter() }, h("option", { value: "" }, "every source"), SOURCES.map((name) => h("option", {}, name)));
     this.level = h("select", { id: "log-level", onchange: () => this.refilter() }, h("option", { value: "" }, "everything"), h("option", { value: "bad" }, "trouble only"));
@@ -58,7 +59,17 @@ export class Log {
   add(message) {
     if (this.known.has(message.id)) return;
     this.known.add(message.id);
-    this.waiting.push(message);
+    this.push([{ at: message.event.time, draw: () => this.line(message) }]);
+  }
+
+  // What controllers logged; when this page was too slow for all of it, how much is missing.
+  addLines({ lines, dropped }) {
+    const missing = dropped ? [{ at: lines[0].at, draw: () => this.spoken({ ...lines[0], text: `(${dropped} lines left out here: this page was behind)` }) }] : [];
+    this.push([...missing, ...lines.map((line) => ({ at: line.at, draw: () => this.spoken(line) }))]);
+  }
+
+  push(some) {
+    this.waiting.push(...some);
     if (this.paused) this.tell();
     else this.timer ||= setTimeout(() => this.flush(), 50);
   }
@@ -69,8 +80,22 @@ export class Log {
     const level = BAD.test(fact) ? "bad" : GOOD.test(fact) ? "good" : "";
     const line = h("p", { id: `f${sequence}`, class: level || null, "data-source": fact.split(".")[0] },
       h("a", { href: `#f${sequence}`, title: event.time }, clock(event.time), h("span", { class: "unseen" }, `, link to fact ${sequence}`)), h("b", {}, fact), h("span", {}, words(event.data)));
-    line.hidden = !this.fits(line);
     return line;
+  }
+
+  spoken({ at, source, text }) {
+    return h("p", { class: /\berror\b|"level":"(error|fatal)"/i.test(text) ? "bad" : "spoken", "data-source": source }, h("span", { class: "dim" }, clock(at)), h("b", {}, source), h("span", {}, text));
+  }
+
+  // In the order of time: nearly always at the end.
+  put({ at, draw }) {
+    const line = draw();
+    line.dataset.at = at;
+    line.hidden = !this.fits(line);
+    let before = null;
+    let last = this.lines.lastElementChild;
+    while (last && last.dataset.at > at) [before, last] = [last, last.previousElementSibling];
+    this.lines.insertBefore(line, before);
   }
 
   fits(line) {
@@ -81,8 +106,7 @@ export class Log {
 
   flush() {
     this.timer = 0;
-    const some = this.waiting.splice(0, 400);
-    this.lines.append(...some.map((message) => this.line(message)));
+    for (const one of this.waiting.splice(0, 400)) this.put(one);
     while (this.lines.childElementCount > KEPT) this.lines.firstElementChild.remove();
     this.lines.scrollTop = this.lines.scrollHeight;
     if (this.waiting.length) this.timer = setTimeout(() => this.flush(), 16);

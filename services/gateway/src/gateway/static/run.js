@@ -99,7 +99,7 @@ setInterval(() => {
 }, 1000);
 
 draw();
-new Feed({ channel: sovereign, view: true, from: 0 }, {
+new Feed({ channel: sovereign, view: true, logs: true, from: 0 }, {
   event: (message) => { log.add(message); spans.take(message.id, message.event); },
   view: (message) => {
     const before = now;
@@ -107,6 +107,7 @@ new Feed({ channel: sovereign, view: true, from: 0 }, {
     if (before.state !== now.state) announce(`${now.fqdn}: ${now.word}`);
     if (!past) drawSoon();
   },
+  log: (message) => log.addLines(message),
   status: (text) => { $("link").textContent = text; },
   restart: () => { log.clear(); spans.clear(); },
 });

@@ -1,7 +1,19 @@
 # What each server is told, as cloud-config: the same scripts for all, and settings, secrets and manifests of its own. Files are
 # packed, because the cloud takes 32 KiB at most; only secrets that the server needs are among them.
 
+# The cluster's own join token: the first one that is given stays in the encrypted state for as long as the cluster does. A node that
+# is added or replaced after hand-off, when nobody holds the token any more, is told the same one.
+resource "terraform_data" "join_token" {
+  input = var.k3s_token
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+}
+
 locals {
+  join_token = sensitive(terraform_data.join_token.output)
+
   pins = yamldecode(file("${path.module}/../../pins.yaml"))
 
   first_control_plane = "${local.slug}-cp1"
@@ -51,7 +63,7 @@ locals {
   # k3s reads config.yaml and then config.yaml.d, where stage k3s writes what only the server itself knows.
   k3s_common = {
     for name, private_ip in local.nodes : name => {
-      token       = var.k3s_token
+      token       = local.join_token
       "node-name" = name
       "node-ip"   = private_ip
     }
@@ -163,7 +175,7 @@ locals {
         }
         "/etc/catalyst/secrets" = {
           content = join("", concat(
-            ["node-token ${lookup(var.node_tokens, name, "")}\n", "join-token ${var.k3s_token}\n"],
+            ["node-token ${lookup(var.node_tokens, name, "")}\n", "join-token ${local.join_token}\n"],
             local.roles[name] == "first" ? [
               "hand-in-token ${var.hand_in_token}\n", "zone-api-key ${var.zone_credential.api_key}\n",
               "zone-tsig-secret ${var.zone_credential.tsig_secret}\n",

@@ -144,12 +144,12 @@ variable "hand_in_token" {
 }
 
 variable "k3s_token" {
-  description = "Random token with which nodes join the cluster. Never derived from anything that others know."
+  description = "Random token with which nodes join the cluster; never derived from anything that others know. The first one is kept in the state, later ones are ignored: empty once there is a cluster."
   type        = string
   sensitive   = true
   validation {
-    condition     = can(regex("^[A-Za-z0-9._~-]{32,256}$", var.k3s_token))
-    error_message = "The join token is 32 to 256 random URL-safe characters."
+    condition     = var.k3s_token == "" || can(regex("^[A-Za-z0-9._~-]{32,256}$", var.k3s_token))
+    error_message = "The join token is 32 to 256 random URL-safe characters, or empty once there is a cluster."
   }
 }
 

@@ -28,10 +28,12 @@ from bus.server import NatsServer
 from contracts import About, Event, Fact, History
 from contracts.dns import DnsReserved, DnsWithdrawn
 from contracts.identity import fqdn_of
-from contracts.request import Shape
-from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
+from contracts.node import NodeEnrolled
+from contracts.request import SecretRef, Shape
+from contracts.sovereign import SovereignDecommissionRequested, SovereignHandedOver, SovereignRequested
 from sandbox.app import Sandbox, sandbox
 from sandbox.hetzner.tokens import NewToken
+from sandbox.node.cloud_config import read
 from sandbox.settings import Settings as SandboxSettings
 from tofu_runner import handlers
 from tofu_runner.bench import World
@@ -149,6 +151,30 @@ class Stand:
 
     async def provision(self, event: Event[DnsReserved], world: World | None = None) -> None:
         await handlers.provision(event, await self.history(), world=world or self.world())
+
+    async def hand_over(self, world: World | None = None) -> None:
+        """The cluster is up and stands on its own: what intake says, and what tofu-runner then forgets."""
+        reference = SecretRef(reader="flux-watcher", name="kubeconfig", kid="1", sha256="0" * 64)
+        enrolled = NodeEnrolled(server="", kubeconfig=reference, caller_ip="", body_sha256="0" * 64)
+        await self.say(self.intake, enrolled)
+        event = await self.say(self.intake, SovereignHandedOver())
+        await handlers.forget(event, await self.history(), world=world or self.world())
+
+    async def lose_state(self) -> None:
+        """Delete every version of the state where it rests."""
+        bucket = self.runner.kv("tofu")
+        for key in await bucket.keys(f"{self.sovereign}.>"):
+            if not key.endswith((".mutations", ".waits")):
+                await bucket.delete(key)
+
+    def join_tokens(self) -> dict[str, str]:
+        """What each server was told to join with, by the user data that it was made with."""
+        servers = self.cloud.simulation.cloud.project("acme").tables["servers"].values()
+        files = {
+            row["name"]: {str(f.path): f.content.decode() for f in read(row["_user_data"]).files} for row in servers
+        }
+        lines = {name: held["/etc/catalyst/secrets"].splitlines() for name, held in files.items()}
+        return {name: next(line.split()[1] for line in found if "join-token" in line) for name, found in lines.items()}
 
     async def decommission(self, world: World | None = None, run: int = 1) -> None:
         await self.say(self.intake, SovereignDecommissionRequested(), run)

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from bus import Fired
 from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
 from contracts.node import NodeReported
+from contracts.questions import OfState
 from contracts.sovereign import SovereignApproved
 from contracts.tofu import TofuApplied, TofuFailed, TofuPlanned, TofuRelocated, TofuStarted, TofuWaiting
 from sandbox.hetzner.state import Capacity
 from tests.integration.tofu_runner.stand import SOVEREIGN, Stand, shape
-from tofu_runner import handlers
+from tests.integration.tofu_runner.test_keeping import OWNER
+from tofu_runner import handlers, keeping
 
 
 async def test_a_plan_that_destroys_waits_for_the_approval_of_this_very_plan(here: Stand) -> None:
@@ -49,10 +51,33 @@ async def test_a_plan_that_destroys_waits_for_the_approval_of_this_very_plan(her
 
 async def test_more_workers_are_made_without_a_question_and_nothing_else_is_touched(here: Stand) -> None:
     await here.provision(await here.request())
+    await here.hand_over()
+    assert "node-secrets" not in await here.secrets_kept()
     await here.provision(await here.request(shape(worker_count=2), run=2))
     applied = (await here.history()).data(TofuApplied, run=2)
-    assert applied is not None
+    assert applied is not None, (await here.history()).data(TofuFailed)
     assert (applied.add, applied.change, applied.destroy) == (1, 0, 0)
+    told = here.join_tokens()
+    assert set(told) == {"demo-omani-works-cp1", "demo-omani-works-w1", "demo-omani-works-w2"}
+    assert len(set(told.values())) == 1, "whoever comes later joins with the token that the first one began with"
+    token = told["demo-omani-works-cp1"]
+    assert len(token) >= 32
+    shown = await keeping.tell_state(OfState(sovereign=SOVEREIGN, serial=0), OWNER, world=here.world())
+    assert token not in shown.document
+    said = "".join(item.event.model_dump_json() for item in (await here.everything()).recorded)
+    assert token not in said
+    assert token.encode() not in b"".join([v.value for v in await here.runner.kv("tofu").values(f"{SOVEREIGN}.>")])
+
+    await here.lose_state()
+    before = here.created()
+    await here.provision(await here.request(shape(worker_count=3), run=3))
+    failed = (await here.history()).data(TofuFailed, run=3)
+    assert failed is not None
+    assert (failed.trouble.code, failed.trouble.on) == (
+        "join-token-lost",
+        'hcloud_server.worker["demo-omani-works-w3"]',
+    )
+    assert here.created() == before, "a node that could not join is not made"
 
 
 async def test_another_firewall_rule_is_changed_in_place(here: Stand) -> None:

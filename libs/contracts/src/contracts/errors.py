@@ -104,6 +104,7 @@ _ROWS: Final[tuple[Code, ...]] = (
     row("approval-missing", "user", True, "The plan destroys or replaces something: approve it, or cancel."),
     row("state-refused", "us", False, "The state backend refused a write: report this with the run's events."),
     row("state-unknown", "user", False, "This version is not kept, or cannot be read: catalyst state versions shows those that are."),
+    row("join-token-lost", "user", False, "The state that held the cluster's join token is lost, so no node can be added: restore a version that has it (catalyst state versions), or reprovision."),
     row("tofu-crashed", "us", True, "OpenTofu ended without a result: retry, the run takes inventory first."),
     row("tofu-diagnostic", "us", False, "OpenTofu reports an error this release does not know: its text is in the message."),
     row("lease-lost", "us", True, "Another worker took over this run; nothing is to be done."),

@@ -303,7 +303,7 @@ async def bench(
                 backend=backend,
                 cloud=Cloud(f"http://127.0.0.1:{port}/v1", credential),
                 workspace=workspace,
-                hidden=hidden | {cloud_token, password, credential},
+                hidden=(hidden | {cloud_token, password, credential, versions.join_token}) - {""},
             )
     except Stopped as stopped:
         stopped.resources = len(versions.resources)

@@ -87,13 +87,13 @@ class Keep:
         found = json.loads(await self._open(about, ZONE_CREDENTIAL))
         return {part: str(found[part]) for part in ZONE_PARTS}
 
-    async def node_secrets(self, about: About, servers: Iterable[str]) -> NodeSecrets:
-        """This life's tokens, minted where they are missing."""
+    async def node_secrets(self, about: About, servers: Iterable[str], *, begins: bool = True) -> NodeSecrets:
+        """This life's tokens, minted where they are missing; a join token only when the cluster is yet to begin."""
         try:
             known = NodeSecrets.load(await self._open(about, NODE_SECRETS))
         except SecretGone:
             known = None
-        wanted = (known or NodeSecrets.minted()).covering(servers)
+        wanted = (known or NodeSecrets.minted(begins=begins)).covering(servers)
         if wanted is not known:
             await self._vault.put(about.sovereign, about.life, self._sealed(about, NODE_SECRETS, wanted.dump()))
         return wanted

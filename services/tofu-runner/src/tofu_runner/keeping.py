@@ -12,7 +12,15 @@ from contracts.sovereign import SovereignRestoreRequested
 from contracts.tofu import TofuStateRestored
 from tofu_runner.bench import World
 from tofu_runner.leasing import leased
-from tofu_runner.stateversions import Held, StateRefused, StateUnreadable, StateVersions, opened, resources_of
+from tofu_runner.stateversions import (
+    Held,
+    StateRefused,
+    StateUnreadable,
+    StateVersions,
+    opened,
+    resources_of,
+    without_secrets,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +62,7 @@ async def tell_state(request: OfState, asker: Asker | None, *, world: World) -> 
     try:
         kept = await versions.kept()
         serial = request.serial or (kept[0][0] if kept else 0)
-        return StateReply(serial=serial, document=json.dumps(opened(await versions.read(serial), key)))
+        return StateReply(serial=serial, document=json.dumps(without_secrets(opened(await versions.read(serial), key))))
     except StateUnreadable as error:
         raise Answer(
             trouble("state-unknown", attempted="read the state", on=request.sovereign, message=str(error))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from contracts.request import Shape
 from contracts.tofu import PlannedChange
+from tofu_runner.stateversions import JOIN_TOKEN, KEPT_TYPE
 
 Action = Literal["create", "update", "replace", "delete", "import"]
 
@@ -57,7 +58,9 @@ class Plan:
     changes: tuple[Change, ...]
     digest: str
     gone: frozenset[str]
-    """Addresses that the refresh found missing in the cloud."""
+    """Addresses that leave the state with nothing of the cloud: the refresh missed them, or they are values."""
+    can_join: bool = True
+    """Whether a server that is made can be told the cluster's join token."""
 
     def count(self, *actions: Action) -> int:
         """How many changes are of these kinds."""
@@ -77,6 +80,11 @@ class Plan:
     def removals(self) -> frozenset[str]:
         """Addresses that may leave the state when this plan is applied."""
         return self.gone | {change.address for change in self.changes if change.action in {"delete", "replace"}}
+
+    def servers_made(self) -> tuple[str, ...]:
+        """Addresses of the servers that would be made."""
+        made = (c for c in self.changes if c.resource_type == "hcloud_server" and c.action in {"create", "replace"})
+        return tuple(change.address for change in made)
 
     def told(self) -> tuple[PlannedChange, ...]:
         """The changes as the event tells them."""
@@ -135,14 +143,20 @@ def plan_of(shown: Mapping[str, Any]) -> Plan:
     """The plan that ``tofu show -json`` printed."""
     changes: list[Change] = []
     normal: list[Any] = []
+    values_gone: set[str] = set()
+    can_join = False
     for resource in shown.get("resource_changes", ()):
         if resource.get("mode") != "managed":
             continue
-        change = resource.get("change", {})
+        change, address = resource.get("change", {}), str(resource["address"])
+        if address == JOIN_TOKEN:
+            can_join = bool((change.get("after") or {}).get("input"))
         action = _action(change.get("actions", ()), importing="importing" in change)
+        if resource.get("type") == KEPT_TYPE:
+            values_gone |= {address} if action in {"delete", "replace"} else set()
+            continue
         if action is None:
             continue
-        address = str(resource["address"])
         changes.append(Change(address, str(resource.get("type", "")), action, str(resource.get("action_reason", ""))))
         after = _open_values(change.get("after"), change.get("after_sensitive"), change.get("after_unknown"))
         normal.append([address, action, sorted(map(json.dumps, change.get("replace_paths", ()))), after])
@@ -154,7 +168,7 @@ def plan_of(shown: Mapping[str, Any]) -> Plan:
         for drift in shown.get("resource_drift", ())
         if list(drift.get("change", {}).get("actions", ())) == ["delete"]
     )
-    return Plan(tuple(changes), digest, gone)
+    return Plan(tuple(changes), digest, gone | values_gone, can_join=can_join)
 
 
 def reasons_to_ask(plan: Plan, *, always: bool = False, replaceable: Iterable[str] = ()) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from contracts.tofu import TofuProgressed
 from tofu_runner.lines import Hook
+from tofu_runner.stateversions import KEPT_TYPE
 
 State = Literal["creating", "created", "updating", "updated", "deleting", "deleted", "failed", "working"]
 
@@ -66,7 +67,7 @@ class Tally:
 
     @staticmethod
     def _state(hook: Hook) -> State | None:
-        if hook.action not in {"create", "update", "delete"}:
+        if hook.action not in {"create", "update", "delete"} or hook.resource_type == KEPT_TYPE:
             return None
         if hook.moment == "errored":
             return "failed"

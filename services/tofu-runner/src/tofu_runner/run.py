@@ -74,7 +74,7 @@ async def apply_shape(world: World, about: About, history: History, chain: Chain
     choices = placement.relocations(await world.bus.journal.history(about.sovereign))
     shape = _placed(request.shape, choices)
     servers = servers_of(about.sovereign, shape)
-    secrets = await world.keep.node_secrets(about, servers)
+    secrets = await world.keep.node_secrets(about, servers, begins=not standing.enrolled(history))
     await chain.say(
         TofuStarted(
             action="apply",
@@ -200,6 +200,8 @@ async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
         lambda on_line: work.workspace.plan(variables, on_line, replace=broken, parallelism=work.parallelism),
     )
     plan = plan_of(await work.workspace.show_plan())
+    if not plan.can_join and (made := plan.servers_made()):
+        raise Failed(trouble("join-token-lost", attempted=ATTEMPTED_PLAN, on=", ".join(made)))
     cost = await _cost(work, shape)
     await _gate(work, shape, plan, cost, broken)
     work.versions.removable = plan.removals

@@ -24,6 +24,9 @@ CHUNK_BYTES = 128 * 1024
 MAX_BYTES = 16 * 1024 * 1024
 """Far beyond any state of ours (one of 53 servers has about 400 KiB); what is larger is not ours."""
 VERSIONS_KEPT = 100
+KEPT_TYPE = "terraform_data"
+"""A value that OpenTofu keeps in its state; nothing of the cloud."""
+JOIN_TOKEN = f"{KEPT_TYPE}.join_token"  # the module's (deploy/tofu/hetzner/user_data.tf)
 _NONCE_BYTES = 12
 
 
@@ -116,11 +119,26 @@ def resealed(sealed: bytes, key: bytes, serial: int) -> bytes:
     return json.dumps(outer | {"serial": serial, "encrypted_data": base64.b64encode(data).decode()}).encode()
 
 
+def join_token(state: Mapping[str, Any]) -> str:
+    """The cluster's join token, which the module keeps in its state; empty when it is not there."""
+    for resource in state.get("resources", ()):
+        if f"{resource.get('type')}.{resource.get('name')}" == JOIN_TOKEN:
+            for instance in resource.get("instances", ()):
+                return str((instance.get("attributes", {}).get("output") or {}).get("value") or "")
+    return ""
+
+
+def without_secrets(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state as it may be shown: the join token is left out."""
+    kept = [r for r in state.get("resources", ()) if f"{r.get('type')}.{r.get('name')}" != JOIN_TOKEN]
+    return {**state, "resources": kept}
+
+
 def resources_of(state: Mapping[str, Any]) -> tuple[Resource, ...]:
-    """The managed resource instances of a state."""
+    """The resource instances of a state that exist in the cloud."""
     found = []
     for resource in state.get("resources", ()):
-        if resource.get("mode") != "managed":
+        if resource.get("mode") != "managed" or resource["type"] == KEPT_TYPE:
             continue
         for instance in resource.get("instances", ()):
             index = instance.get("index_key")
@@ -149,6 +167,7 @@ class StateVersions:
         self._head: Head | None = None
         self._revision = 0
         self.resources: tuple[Resource, ...] = ()
+        self.join_token = ""
         self.removable: frozenset[str] = frozenset()
         """Addresses that may leave the state: those which the applied plan removes."""
 
@@ -163,10 +182,11 @@ class StateVersions:
         self._revision = found.revision if found else await self._bucket.last_revision(f"{self._prefix}.head")
         self._head = Head(**json.loads(found.value)) if found else None
         if self._head is None:
-            self.resources = ()
+            self.resources, self.join_token = (), ""
             return None
         body = await self._bytes(self._head)
-        self.resources = resources_of(opened(body, self._key))
+        state = opened(body, self._key)
+        self.resources, self.join_token = resources_of(state), join_token(state)
         return body
 
     async def _bytes(self, head: Head) -> bytes:
@@ -195,6 +215,8 @@ class StateVersions:
         if self._head is not None and self._head.sha256 == digest:
             return
         self._check_follows(int(state["serial"]), str(state["lineage"]), resources)
+        if self.join_token not in {"", join_token(state)} and JOIN_TOKEN not in self.removable:
+            raise StateRefused("the join token of the cluster is not in it: no node could be added any more")
         chunks = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
         head = Head(int(state["serial"]), str(state["lineage"]), len(chunks), len(body), digest, self._lease.token)
         for number, chunk in enumerate(chunks):
@@ -206,7 +228,7 @@ class StateVersions:
             )
         except Conflict:
             raise StateRefused("another worker wrote a version since this run read the state") from None
-        self._head, self.resources = head, resources
+        self._head, self.resources, self.join_token = head, resources, join_token(state)
         await self._forget_oldest(head.serial)
 
     def _chunk(self, head: Head, number: int) -> str:

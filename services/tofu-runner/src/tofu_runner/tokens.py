@@ -34,9 +34,9 @@ class NodeSecrets:
     nodes: Mapping[str, str] = field(repr=False)
 
     @classmethod
-    def minted(cls) -> "NodeSecrets":
-        """New ones."""
-        return cls(hand_in=_token(), k3s=_token(), nodes={})
+    def minted(cls, *, begins: bool = True) -> "NodeSecrets":
+        """New ones; no join token where there is a cluster already: its own is in the state."""
+        return cls(hand_in=_token(), k3s=_token() if begins else "", nodes={})
 
     def covering(self, servers: Iterable[str]) -> "NodeSecrets":
         """These, with a token for each of the servers."""
@@ -49,7 +49,7 @@ class NodeSecrets:
 
     def values(self) -> frozenset[str]:
         """Everything that must not be seen."""
-        return frozenset({self.hand_in, self.k3s, *self.nodes.values()})
+        return frozenset({self.hand_in, self.k3s, *self.nodes.values()}) - {""}
 
     def dump(self) -> bytes:
         """For the vault."""

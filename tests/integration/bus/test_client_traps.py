@@ -201,6 +201,39 @@ async def test_8_renewals_keep_the_expiry_and_an_expired_key_is_free_at_once(bus
         await first.leases.renew(lease)
 
 
+async def test_8_a_renewal_whose_answer_is_lost_loses_no_lease(far: Bus, proxy: Proxy, bus_of: BusOf) -> None:
+    lease = await far.leases.acquire(ABOUT.sovereign)
+    token, leases = lease.token, (await bus_of("admin")).kv("lease")
+
+    async def renewed_unheard() -> None:
+        known = lease.revision
+
+        async def stored() -> bool:
+            found = await leases.get(lease.key)
+            return found is not None and found.revision > known
+
+        proxy.freeze(answers_only=True)
+        renewal = asyncio.get_running_loop().create_task(far.leases.renew(lease))
+        await asyncio.wait_for(until(stored), 20)
+        renewal.cancel()
+        proxy.thaw()
+        assert lease.revision == known, "nobody waits for the answer any more"
+
+    await renewed_unheard()
+    with pytest.raises(TryAgain, match="its answer was lost"):
+        await far.leases.renew(lease)
+    await far.leases.renew(lease)
+    assert lease.sure
+    assert lease.token == token
+    await renewed_unheard()
+    await far.leases.release(lease)
+    again = await far.leases.acquire(ABOUT.sovereign)
+    assert again.token > token, "given back, so nobody has to wait for the expiry"
+    with pytest.raises(LeaseLost):
+        await far.leases.renew(lease)
+    assert again.sure, "a former lease of the same worker is not taken for this one"
+
+
 async def test_8_no_bucket_keeps_markers_of_what_expired(bus_of: BusOf) -> None:
     admin = await bus_of("admin")
     for bucket in ("lease", "presence"):

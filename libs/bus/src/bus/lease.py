@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from secrets import token_hex
 
 from bus.kv import Bucket
 from bus.metrics import Metrics
@@ -21,8 +22,10 @@ log = logging.getLogger(__name__)
 class Lease:
     """A held lease. ``token`` is the revision at acquisition."""
 
-    def __init__(self, key: str, revision: int, sure_s: float) -> None:
+    def __init__(self, key: str, holding: bytes, revision: int, sure_s: float) -> None:
         self.key = key
+        self.holding = holding
+        """What stands in the bucket for as long as it is held: nobody else's, nor another one's of the same holder."""
         self.token = revision
         self.lost = asyncio.Event()
         self.revision = revision
@@ -67,33 +70,45 @@ class Leases:
 
     async def acquire(self, key: str) -> Lease:
         """Take the lease; LeaseBusy when somebody holds it. The caller renews and releases: see ``hold``."""
-        full = f"{self._service}.{key}"
+        full, holding = f"{self._service}.{key}", f"{self._holder} {token_hex(8)}".encode()
         try:
-            revision = await self._bucket.create(full, self._holder.encode(), ttl_s=self._ttl_s)
+            revision = await self._bucket.create(full, holding, ttl_s=self._ttl_s)
         except Conflict:
             raise LeaseBusy(f"another worker holds {full}") from None
-        return Lease(full, revision, self._sure_s)
+        return Lease(full, holding, revision, self._sure_s)
 
     async def renew(self, lease: Lease) -> None:
         """One renewal; LeaseLost when another worker has it."""
         sent_at = asyncio.get_running_loop().time()
         try:
-            lease.revision = await self._bucket.update(
-                lease.key,
-                self._holder.encode(),
-                lease.revision,
-                ttl_s=self._ttl_s,
-            )
+            lease.revision = await self._bucket.update(lease.key, lease.holding, lease.revision, ttl_s=self._ttl_s)
         except Conflict:
-            lease.lost.set()
-            raise LeaseLost(f"lease {lease.key} is another worker's") from None
+            await self._catch_up(lease)
+            raise TryAgain(f"lease {lease.key}: an earlier renewal was stored, its answer was lost") from None
         lease.renewed_at = sent_at
+
+    async def _catch_up(self, lease: Lease) -> None:
+        """Learn the revision of a renewal whose answer was lost; LeaseLost when what stands there is not ours.
+
+        TryAgain while the replica that answers is behind what we know ourselves.
+        """
+        found = await self._bucket.get(lease.key)
+        if found is not None and found.revision <= lease.revision:
+            raise TryAgain(f"lease {lease.key}: the replica that answers is behind")
+        if found is None or found.value != lease.holding:
+            lease.lost.set()
+            raise LeaseLost(f"lease {lease.key} is another worker's")
+        lease.revision = found.revision
 
     async def release(self, lease: Lease) -> None:
         """Give it back, so that the next worker need not wait for the expiry."""
         lease.lost.set()
-        with suppress(Conflict, TryAgain):
-            await self._bucket.delete(lease.key, revision=lease.revision, ttl_s=1)
+        with suppress(Conflict, LeaseLost, TryAgain):
+            try:
+                await self._bucket.delete(lease.key, revision=lease.revision, ttl_s=1)
+            except Conflict:
+                await self._catch_up(lease)
+                await self._bucket.delete(lease.key, revision=lease.revision, ttl_s=1)
 
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[Lease]:

@@ -18,12 +18,15 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+import dns.asyncquery
+import dns.message
 
 from bus.lifeline import tied
 
 _READY_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.02
 _STOP_WITHIN_S = 5.0
+_ANSWER_WITHIN_S = 5.0
 _ATTEMPTS = 5
 _KEPT_LOG_LINES = 20
 
@@ -135,6 +138,15 @@ class PowerDns:
     async def wait(self) -> int:
         """Wait for the process to end, for supervisors; its exit status."""
         return await self._process.wait() if self._process else 0
+
+    async def ask(self, name: str, kind: str) -> dns.message.Message:
+        """What it answers over DNS, signatures wanted."""
+        query = dns.message.make_query(name, kind, want_dnssec=True)
+        return await dns.asyncquery.tcp(query, self.address, port=self.dns_port, timeout=_ANSWER_WITHIN_S)
+
+    async def serves(self, zone: str) -> bool:
+        """Whether it is authoritative for a zone: asked over DNS."""
+        return bool((await self.ask(zone, "SOA")).answer)
 
     async def _launch(self) -> None:
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}

@@ -4,11 +4,14 @@ What a customer pastes at a registrar ends up here. The registry is simulated, t
 dns-pdm asks it as it would ask the servers of a top-level domain.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
+import dns.rdatatype
+import dns.rrset
 
 from catalyst.stack.powerdns import PowerDns
 
@@ -29,6 +32,8 @@ class Registry:
 
     def __init__(self, server: PowerDns) -> None:
         self.server = server
+        # On sqlite a change that meets another one fails: several customers paste at once.
+        self._turns = asyncio.Lock()
 
     async def open(self) -> None:
         """Start the server and make the zone unless it is there."""
@@ -44,6 +49,11 @@ class Registry:
         }
         await self._call("POST", "", body, fine=(HTTPStatus.CREATED, HTTPStatus.CONFLICT))
 
+    async def says(self, fqdn: str) -> tuple[frozenset[str], frozenset[str]]:
+        """What its name server answers when it is asked for this name: NS hosts, and DS as text."""
+        referral, held = [await self.server.ask(fqdn, kind) for kind in ("NS", "DS")]
+        return _told(referral.authority, dns.rdatatype.NS), _told(held.answer, dns.rdatatype.DS)
+
     async def delegate(self, fqdn: str, nameservers: Sequence[str], ds: Sequence[str] = ()) -> None:
         """What a customer enters: these name servers, and these DS (tag, algorithm, digest type, digest)."""
         rows = [_row(f"{fqdn}.", "NS", [f"{host}." for host in nameservers]), _row(f"{fqdn}.", "DS", ds)]
@@ -53,11 +63,16 @@ class Registry:
         url = f"{self.server.api_url}/api/v1/servers/localhost/zones{path}"
         timeout = aiohttp.ClientTimeout(total=_WITHIN_S)
         async with (
+            self._turns,
             aiohttp.ClientSession(timeout=timeout) as session,
             session.request(method, url, json=body, headers={"X-API-Key": self.server.api_key}) as answer,
         ):
             if answer.status not in fine:
                 raise RegistryFailed(f"the registry refused {method} {path}: {answer.status} {await answer.text()}")
+
+
+def _told(section: Iterable[dns.rrset.RRset], kind: dns.rdatatype.RdataType) -> frozenset[str]:
+    return frozenset(str(one).removesuffix(".") for held in section if held.rdtype == kind for one in held)
 
 
 def _row(name: str, kind: str, contents: Sequence[str]) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from bus.seal import load_public_keys
 from catalyst.demo.play import OutcomeWrong, Play
 from catalyst.demo.scenarios.scenario import ENDS, Scenario, ready
 from catalyst.stack.registry import CUSTOMER_ZONE
-from contracts.dns import DnsFlipped, DnsReserved
+from contracts.catalogue import DECOMMISSION
+from contracts.dns import DnsFlipped, DnsReleased, DnsReserved
 from contracts.identity import sovereign_id
-from contracts.sovereign import SovereignFailed
+from contracts.questions import Decommission
+from contracts.sovereign import SovereignDecommissioned, SovereignFailed, SovereignHandedOver
 
 _FORMER: Final = ("ns1.former-host.example", "ns2.former-host.example")
 _FOLLOWS_S: Final = 0.5
@@ -68,9 +70,10 @@ class _Customer:
         return [*self.play.body(self.fqdn)["secrets"], token.model_dump(mode="json")]
 
     async def request(self, **parts: str) -> str:
-        """Ask for a Sovereign on the domain, with credentials that differ in these parts."""
+        """Ask for a small Sovereign on the domain, with credentials that differ in these parts."""
         domain = {"mode": "byo-api", "fqdn": self.fqdn, "registrar": self.registrar}
-        return await self.play.request(self.fqdn, domain=domain, secrets=self.secrets(**parts))
+        topology = {"region": "fsn1", "control_plane_count": 1, "worker_count": 0}
+        return await self.play.request(self.fqdn, domain=domain, topology=topology, secrets=self.secrets(**parts))
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
@@ -97,8 +100,8 @@ class _Customer:
             await asyncio.sleep(_FOLLOWS_S)
 
 
-async def byo_api(play: Play, *, registrar: str) -> None:
-    """A domain is delegated by its registrar's API: what stood there is read first, and kept to be put back."""
+async def byo_api(play: Play, *, registrar: str, leaving: bool = False) -> None:
+    """A domain is delegated by its registrar's API: what stood there is read first, and put back in the end."""
     customer = _Customer(play, registrar, f"{registrar}.{CUSTOMER_ZONE}")
     await customer.open()
     async with customer.followed():
@@ -117,6 +120,29 @@ async def byo_api(play: Play, *, registrar: str) -> None:
         wanted = {one.key_tag for one in reserved.data.ds} if registrar in _TAKES_DS else set()
         play.check(tags == wanted, f"DS at {registrar}: {', '.join(map(str, tags)) or 'its API takes none'}")
         await ready(play, sovereign)
+        if leaving:
+            await _leave(customer, sovereign)
+
+
+async def _leave(customer: _Customer, sovereign: str) -> None:
+    """A decommission that is asked to put back what stood at the registrar: seen there, and by asking the servers."""
+    play, fqdn, registry = customer.play, customer.fqdn, customer.play.stack.registry
+    await play.until(sovereign, SovereignHandedOver)
+    if registry is None or play.stack.powerdns is None:
+        raise OutcomeWrong("the stack has no name servers")
+    named, signed = await registry.says(fqdn)
+    play.check(named.isdisjoint(_FORMER) and signed, f"the registry's server: {', '.join(sorted(named))}, and our DS")
+    command = {"sovereign": sovereign, "confirm": fqdn, "secrets": customer.secrets(), "restore_nameservers": True}
+    await play.command(DECOMMISSION, Decommission.model_validate(command))
+    await play.until(sovereign, SovereignDecommissioned)
+    released = (await play.history(sovereign)).data(DnsReleased)
+    play.check(released and set(released.restored) == set(_FORMER), f"put back: {', '.join(_FORMER)}")
+    held = (await customer.account())["domains"][fqdn]
+    play.check({name.lower() for name in held["nameservers"]} == set(_FORMER), f"{customer.registrar} holds them again")
+    named, signed = await registry.says(fqdn)
+    play.check(named == set(_FORMER) and not signed, "the registry's server names them, and has no DS of ours")
+    play.check(not await play.stack.powerdns.serves(fqdn), "our own servers serve the zone no more")
+    play.check(not await play.inventory(sovereign), "the cloud holds nothing any more")
 
 
 async def registrar_refuses(play: Play) -> None:
@@ -141,15 +167,17 @@ async def _refused(customer: _Customer, code: str, **parts: str) -> None:
     play.check(not await play.inventory(sovereign), "nothing was created in the cloud")
 
 
-def _by(registrar: str, alike: str = "") -> Scenario:
-    name = "byo-api" if not alike else f"byo-api-{registrar}"
+def _by(registrar: str) -> Scenario:
     shows = f"a customer's domain is delegated by the API of {registrar} (simulated)"
-    return Scenario(name, shows, partial(byo_api, registrar=registrar), registrar, CUSTOMER_ZONE, alike=alike)
+    return Scenario(f"byo-api-{registrar}", shows, partial(byo_api, registrar=registrar), registrar, CUSTOMER_ZONE)
 
 
 REGISTRARS: Final = (
-    _by("dynadot"),
-    *(_by(registrar, alike="byo-api") for registrar in ("namecheap", "godaddy", "ovh", "cloudflare")),
+    Scenario(
+        "byo-api", "a customer's domain delegated by its registrar's API (simulated), and given back in the end",
+        partial(byo_api, registrar="dynadot", leaving=True), "dynadot", CUSTOMER_ZONE,
+    ),
+    *(_by(registrar) for registrar in ("namecheap", "godaddy", "ovh", "cloudflare")),
     Scenario(
         "registrar-refuses", "a wrong key and an address that is not allow-listed, refused before anything is made",
         registrar_refuses, "wrong-key", CUSTOMER_ZONE,

@@ -30,8 +30,6 @@ class Scenario:
     domain: str = POOL_DOMAIN
     disturbs: bool = False
     """Kills or overloads something: needs a stack of its own."""
-    alike: str = ""
-    """Another one that goes the same way, with another vendor: tests play that one."""
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Settings of services that this scenario needs, by service."""
 

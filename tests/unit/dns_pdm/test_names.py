@@ -78,6 +78,35 @@ def test_a_name_is_stored_as_requests_store_it(name: str) -> None:
     assert sovereign_id(name) == sovereign_id(normalise(name))
 
 
+@pytest.mark.parametrize("name", ["אב1.example.org", "shop.אב.example.org", "مثال.example.org", "سوق.مثال.example.org"])
+def test_names_from_right_to_left_are_names(name: str) -> None:
+    assert judge(name, "byo-manual", RULES).kind == "free"
+    assert judge(normalise(name), "byo-manual", RULES).kind == "free"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1אב.example.org",  # rule 1: begins with a digit
+        "אבa.example.org",  # rule 2: a letter from left to right in it
+        "אב-.example.org",  # no label ends with a hyphen
+        "א\u06601.example.org",  # rule 4: digits of two kinds
+        "3shop.אב.example.org",  # the rule binds the name's other labels too: this one begins with a digit
+        "אב.3shop.example.org",
+        "xn--4dbc.1shop.example.org",
+        "xn--1-0hcd.example.org",
+    ],
+)
+def test_a_name_that_could_be_read_in_two_orders_is_refused(name: str) -> None:
+    verdict = judge(name, "byo-manual", RULES)
+    assert (verdict.kind, verdict.trouble().code) == ("invalid", "fqdn-invalid")
+    assert "IDNA 2008" in verdict.reason
+
+
+def test_a_name_without_labels_from_right_to_left_may_begin_with_digits() -> None:
+    assert judge("3bücher.1shop.example.org", "byo-manual", RULES).kind == "free"
+
+
 def test_a_refusal_tells_whose_fault_it_is_and_what_to_do() -> None:
     trouble = judge("demo.example.org", "pool", RULES).trouble()
     assert (trouble.code, trouble.owner, trouble.retryable) == ("fqdn-unmanaged", "user", False)

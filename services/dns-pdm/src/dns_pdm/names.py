@@ -5,6 +5,7 @@ customer's own may be any name that is neither ours nor public; whether it lies 
 another's lies in it, shows from the zones that exist.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -79,7 +80,29 @@ def normalise(name: str) -> str:
                 idna.ulabel(label)
             except idna.IDNAError as error:
                 raise ValueError(f"{label} stands for no name by IDNA 2008: {error}") from None
+    _refuse_mixed_directions(text)
     return sovereign_id(text).replace("_", ".")
+
+
+def _refuse_mixed_directions(text: str) -> None:
+    """One label from right to left makes the whole name bidirectional: then each of its labels keeps RFC 5893's rule.
+
+    The library judges labels one by one; it is told here which names are bidirectional as a whole.
+    """
+    if "xn--" not in text:
+        return
+    labels = [idna.ulabel(label) if label.startswith("xn--") else label for label in text.split(".") if label]
+    if not any(_from_right_to_left(label) for label in labels):
+        return
+    try:
+        for label in labels:
+            idna.check_bidi(label, check_ltr=True)
+    except idna.IDNAError as error:
+        raise ValueError(f"{'.'.join(labels)} breaks the Bidi rule of IDNA 2008 (RFC 5893): {error}") from None
+
+
+def _from_right_to_left(label: str) -> bool:
+    return any(unicodedata.bidirectional(character) in {"R", "AL", "AN"} for character in label)
 
 
 def judge(name: str, mode: Mode, rules: Rules) -> Verdict:

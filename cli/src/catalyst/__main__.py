@@ -5,6 +5,7 @@ import click
 from catalyst.commands import (
     acting,
     asking,
+    bundling,
     keeping,
     letters,
     looking,
@@ -47,6 +48,7 @@ for command in (
     acting.ssh,
     keeping.state,
     proving.proof,
+    bundling.bundle,
     running.up,
     running.scale,
     operating.user,

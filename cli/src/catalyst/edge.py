@@ -53,15 +53,21 @@ class Edge:
         query: Mapping[str, str] | None = None,
     ) -> Any:
         """A JSON call; Failure with the problem's words when it is refused."""
+        raw = await self._answer(method, path, json=body, params=query, headers=headers)
+        return json.loads(raw) if raw else None
+
+    async def download(self, path: str) -> bytes:
+        """A file; Failure with the problem's words when it is refused."""
+        return await self._answer("GET", path)
+
+    async def _answer(self, method: str, path: str, **more: Any) -> bytes:
         try:
-            async with self._http.request(
-                method, f"{self.url}{path}", json=body, params=query, headers=headers
-            ) as response:
+            async with self._http.request(method, f"{self.url}{path}", **more) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(self.url, str(error) or type(error).__name__) from None
         if response.ok:
-            return json.loads(raw) if raw else None
+            return raw
         raise _failure(response.status, raw)
 
     async def events(self, sovereign: str, *, after: str = "") -> AsyncIterator[Said]:

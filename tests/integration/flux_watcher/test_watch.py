@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bus import Answer, Bus
-from contracts.catalogue import DESCRIBE
+from contracts.catalogue import CLUSTER_EVENTS, DESCRIBE
 from contracts.flux import (
     FluxBootstrapped,
     FluxChanged,
@@ -21,7 +21,7 @@ from contracts.flux import (
     ProbeFailed,
     ProbePassed,
 )
-from contracts.questions import Asker, Describe
+from contracts.questions import Asker, Describe, OfSovereign
 from contracts.sovereign import (
     SovereignCancelRequested,
     SovereignReady,
@@ -208,10 +208,15 @@ async def test_an_operator_sees_one_object_in_detail_and_another_owner_does_not(
     asked = Describe(sovereign=SOVEREIGN, kind="helmrelease", name="bp-cilium")
     async with stage.watcher():
         await stage.until(HrReady)
-        found = await gateway.ask(DESCRIBE, asked, asker=Asker(actor="olga", owner="omantel", roles=("viewer",)))
+        olga = Asker(actor="olga", owner="omantel", roles=("viewer",))
+        found = await gateway.ask(DESCRIBE, asked, asker=olga)
         assert found.kind == "HelmRelease"
         assert {row["type"]: row["status"] for row in found.conditions}["Ready"] == "True"
         assert found.log
+        last = (await gateway.ask(CLUSTER_EVENTS, OfSovereign(sovereign=SOVEREIGN), asker=olga)).events
+        assert 0 < len(last) <= 100
+        assert any("HelmRelease/bp-cilium" in line for line in last)
+        assert [line[:19] for line in last] == sorted(line[:19] for line in last)
         with pytest.raises(Answer) as refused:
             await gateway.ask(DESCRIBE, asked, asker=Asker(actor="rita", owner="rival", roles=("operator",)))
         assert refused.value.trouble.code == "unknown-sovereign"

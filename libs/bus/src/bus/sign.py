@@ -1,11 +1,13 @@
 """Signatures of documents that outlive us, such as the proof of a decommission: Ed25519 (RFC 8032).
 
 The signing key is derived from the service's seal key (HKDF, RFC 5869, with a label of its own): an installation has
-one private key per service to guard and to rotate, and old keys go on verifying as long as they go on opening.
+one private key per service to guard and to rotate, and old keys go on verifying as long as they go on opening. The
+gateway, which opens nothing, derives its own from its NKey.
 """
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidSignature
@@ -17,11 +19,20 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from bus.seal import SealKeys
 from contracts.proof import SignedProof, SigningKey
 
+_USER_LABEL = b"catalyst-zero keys of a user, version 1"
 _LABEL = b"catalyst-zero document signing, version 1"
 
 
 class NotVerified(ValueError):
     """The signature is not one of the known keys', or the document is another one than was signed."""
+
+
+def keys_of_user(service: str, seed: bytes) -> SealKeys:
+    """Keys that only sign, for a service that nothing is sealed to: derived from its NKey seed, and of one rotation."""
+    raw = HKDF(algorithm=SHA256(), length=32, salt=None, info=_USER_LABEL).derive(seed)
+    private = X25519PrivateKey.from_private_bytes(raw)
+    kid = hashlib.sha256(_derived(private).public_key().public_bytes_raw()).hexdigest()[:8]
+    return SealKeys(service, ((kid, private),))
 
 
 def _derived(private: X25519PrivateKey) -> Ed25519PrivateKey:

@@ -317,6 +317,11 @@ DESCRIBE: Final = Question(
     FLUX, "describe", questions.Describe, questions.DescribeReply, "One object of the cluster in detail.",
     "GET", f"{_S}/{{sovereign}}/objects/{{kind}}/{{name}}", deadline_s=10,
 )
+CLUSTER_EVENTS: Final = Question(
+    FLUX, "cluster-events", questions.OfSovereign, questions.ClusterEventsReply,
+    "The last hundred events of the cluster's flux-system.",
+    "GET", f"{_S}/{{sovereign}}/cluster-events", deadline_s=10,
+)
 # fmt: on
 KEYS: Final[dict[str, Question]] = {
     service: Question(
@@ -324,18 +329,19 @@ KEYS: Final[dict[str, Question]] = {
         "keys",
         questions.Nothing,
         questions.KeysReply,
-        f"Public keys to seal to {service}.",
+        f"Public keys to seal to {service}, and those that verify what it signed.",
         "GET",
         f"/api/v1/keys/{service}",
         "anyone",
     )
-    for service in (TOFU, DNS, FLUX)
+    for service in (TOFU, DNS, FLUX, GATEWAY)
 }  # fmt: skip
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     SUBMIT, CANCEL, RETRY, SSH, RESTORE, APPROVE, DECOMMISSION, REPROVISION, RECONCILE, SUSPEND,
     DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS, CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES,
     STATE_VERSIONS, STATE, DESCRIBE,
+    CLUSTER_EVENTS,
     *KEYS.values(),
 )  # fmt: skip
 

@@ -133,6 +133,12 @@ READS: Final = (
             ("source", "string", "Only lines of this source (JSON and NDJSON)."),
         ),
     ),
+    Read(
+        "/api/v1/sovereigns/{sovereign}/bundle",
+        "bundle",
+        "The support bundle: one redacted archive with a signed list of its files.",
+        media=("application/zip",),
+    ),
     Read("/api/v1/openapi.json", "openapi", "This document."),
 )
 

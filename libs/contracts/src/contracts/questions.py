@@ -408,6 +408,12 @@ class DescribeReply(Model):
     log: tuple[str, ...] = ()
 
 
+class ClusterEventsReply(Model):
+    """The last Kubernetes events of ``flux-system``, oldest first, a line each."""
+
+    events: tuple[str, ...]
+
+
 class PublicKey(Model):
     """A key to seal to (HPKE: DHKEM X25519, HKDF-SHA256; AEAD as named, or AES-128-GCM, which the secret then says)."""
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from bus import Bus, Service, answer, hear, on
-from contracts.catalogue import DESCRIBE, FLUX, KEYS
+from contracts.catalogue import CLUSTER_EVENTS, DESCRIBE, FLUX, KEYS
 from contracts.node import NodeEnrolled
 from contracts.questions import KeysReply
 from contracts.sovereign import (
@@ -66,6 +66,7 @@ async def flux_watcher(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         ],
         answers=[
             answer(DESCRIBE, partial(describe.describe, journal=bus.journal, door=door)),
+            answer(CLUSTER_EVENTS, partial(describe.cluster_events, journal=bus.journal, door=door)),
             answer(KEYS[FLUX], partial(describe.keys, reply=KeysReply(service=FLUX, keys=bus.vault.public_keys()))),
         ],
         background=[shards.run],

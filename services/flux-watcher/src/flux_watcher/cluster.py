@@ -99,9 +99,9 @@ class Cluster:
         except NotServed:
             return
 
-    async def events(self, namespace: str, *, about: str, limit: int = 50) -> list[Mapping[str, Any]]:
-        """The events that concern an object of this name."""
-        query = {"fieldSelector": f"involvedObject.name={about}", "limit": str(limit)}
+    async def events(self, namespace: str, *, about: str = "", limit: int = 50) -> list[Mapping[str, Any]]:
+        """The events of a namespace, or those that concern an object of this name; in no particular order."""
+        query = {"limit": str(limit)} | ({"fieldSelector": f"involvedObject.name={about}"} if about else {})
         body = await self._json("GET", f"/api/v1/namespaces/{namespace}/events", query)
         items = body.get("items")
         return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []

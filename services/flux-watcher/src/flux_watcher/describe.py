@@ -1,13 +1,13 @@
 """Answers what one object of a cluster looks like in detail: conditions, last events, last log lines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bus import Answer
 from bus.journal import Journal
 from contracts.errors import trouble
 from contracts.history import History
-from contracts.questions import Asker, Describe, DescribeReply, KeysReply, Nothing
+from contracts.questions import Asker, ClusterEventsReply, Describe, DescribeReply, KeysReply, Nothing, OfSovereign
 from flux_watcher.api import ApiTrouble, NotServed
 from flux_watcher.cluster import Cluster, kind_of
 from flux_watcher.handlers import Door, NoAccess
@@ -15,6 +15,9 @@ from flux_watcher.masking import masked
 from flux_watcher.objects import FLUX_SYSTEM
 
 LOG_LINES: Final = 100
+LAST_EVENTS: Final = 100
+_READ_EVENTS: Final = 500
+"""A list is in the order of names, so more are read than are told."""
 _CONTROLLERS: Final = {
     "GitRepository": "source-controller",
     "OCIRepository": "source-controller",
@@ -23,6 +26,24 @@ _CONTROLLERS: Final = {
     "Kustomization": "kustomize-controller",
     "HelmRelease": "helm-controller",
 }
+
+
+async def cluster_events(
+    request: OfSovereign, asker: Asker | None, *, journal: Journal, door: Door
+) -> ClusterEventsReply:
+    """What the runbook's escalation asks for: the last events of ``flux-system``, masked."""
+    history = await journal.fold(request.sovereign)
+    _authorise(request, asker, history)
+    try:
+        async with door.open(history) as cluster:
+            items = await cluster.events(FLUX_SYSTEM, limit=_READ_EVENTS)
+    except NoAccess as none:
+        problem = trouble("not-now", attempted="read cluster events", on=request.sovereign, message=str(none))
+        raise Answer(problem) from None
+    except ApiTrouble as error:
+        problem = trouble("cluster-unreachable", attempted="read events", on=request.sovereign, message=str(error))
+        raise Answer(problem) from None
+    return ClusterEventsReply(events=_lines(items)[-LAST_EVENTS:])
 
 
 async def describe(request: Describe, asker: Asker | None, *, journal: Journal, door: Door) -> DescribeReply:
@@ -54,7 +75,7 @@ async def describe(request: Describe, asker: Asker | None, *, journal: Journal, 
         ) from None
 
 
-def _authorise(request: Describe, asker: Asker | None, history: History) -> None:
+def _authorise(request: OfSovereign, asker: Asker | None, history: History) -> None:
     """Whose Sovereign it is; one of another owner is as good as none."""
     allowed = asker is None or "admin" in asker.roles or asker.owner == history.owner
     if history.owner is None or not allowed:
@@ -74,12 +95,19 @@ async def _events(cluster: Cluster, request: Describe) -> tuple[str, ...]:
         items = await cluster.events(request.namespace or FLUX_SYSTEM, about=request.name)
     except ApiTrouble as error:
         return (f"events cannot be read: {error}",)
-    lines = [(str(i.get("lastTimestamp") or i.get("eventTime") or ""), i) for i in items]
-    lines.sort(key=lambda pair: pair[0])
-    return tuple(
-        masked(f"{at} {item.get('type', '')} {item.get('reason', '')}: {item.get('message', '')}")
-        for at, item in lines[-50:]
-    )
+    return _lines(items)[-50:]
+
+
+def _lines(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """One line per event, oldest first."""
+    timed = sorted((str(item.get("lastTimestamp") or item.get("eventTime") or ""), i) for i, item in enumerate(items))
+    return tuple(masked(f"{at} {_words(items[number])}") for at, number in timed)
+
+
+def _words(event: Mapping[str, Any]) -> str:
+    about = event.get("involvedObject")
+    subject = f"{about.get('kind', '')}/{about.get('name', '')} " if isinstance(about, Mapping) else ""
+    return f"{event.get('type', '')} {subject}{event.get('reason', '')}: {event.get('message', '')}"
 
 
 async def _log(cluster: Cluster, kind: str, name: str) -> tuple[str, ...]:

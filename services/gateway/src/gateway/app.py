@@ -9,12 +9,16 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from bus import Bus, Service
+from bus import Bus, SealKeys, Service, answer
+from bus.sign import keys_of_user, signing_keys
+from contracts.catalogue import GATEWAY, KEYS
 from contracts.openapi import MAX_BODY_BYTES
+from contracts.questions import Asker, KeysReply, Nothing
 from contracts.summary import Summary, summary_key
 from gateway import access
 from gateway.accounts import AccountsFolder, People
 from gateway.api import Api
+from gateway.bundle import Bundles
 from gateway.claims import Reading
 from gateway.heartbeat import Heartbeat, Replicas
 from gateway.hub import Hub
@@ -45,6 +49,7 @@ def edge(
     people: People,
     summaries: Summaries,
     logbook: Logbook,
+    keys: SealKeys,
     provider: Provider | None = None,
 ) -> web.Application:
     """Every route of the edge."""
@@ -69,6 +74,8 @@ def edge(
     if provider is not None:
         door = SingleSignOn(provider, reading_of(settings), people, sessions, pages, logins, settings)
         app.add_routes(door.routes())
+    bundles = Limit(burst=5, per_s=0.05)
+    app.add_routes(Bundles(hub, heartbeat, logbook, asking, hub.owner_of, keys, bundles).routes())
     sockets = Sockets(hub, heartbeat, hub.owner_of, settings.public_url, logbook)
     app.add_routes([web.get("/ws", sockets.handle)])
     app.add_routes(pages.routes())
@@ -83,6 +90,13 @@ def reading_of(settings: Settings) -> Reading:
         roles_claim=settings.oidc_roles_claim,
         roles=settings.oidc_roles,
     )
+
+
+def signing_keys_of(settings: Settings) -> SealKeys:
+    """What signs support bundles: derived from our NKey, so that replicas sign alike and there is no more to guard."""
+    if settings.nkey_file is None:
+        raise ValueError("CATALYST_NKEY_FILE is not set: the gateway's seed that catalyst keys init writes")
+    return keys_of_user(GATEWAY, settings.nkey_file.read_bytes().strip())
 
 
 @asynccontextmanager
@@ -137,6 +151,7 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
     hub = Hub(BusTrail(bus), cache_bytes=settings.cache_mib * 1024 * 1024, slow_s=settings.slow_s)
     await hub.start()
     heartbeat = Heartbeat(hub, replicas_of(bus), every_s=settings.heartbeat_s)
+    keys = await asyncio.to_thread(signing_keys_of, settings)
     logbook = Logbook(bus.log_trail)
     app = edge(
         settings,
@@ -146,6 +161,7 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
         people=AccountsFolder(settings.accounts_dir),
         summaries=summaries_of(bus),
         logbook=logbook,
+        keys=keys,
         provider=provider,
     )
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=3.0)
@@ -155,7 +171,16 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
     host, port = runner.addresses[0][:2]
     log.info("listening", extra={"action": "listening", "url": f"http://{host}:{port}"})
     try:
-        yield Service(name="gateway", background=[hub.read, hub.pump, heartbeat.run, logbook.listen, logbook.pump])
+        told = KeysReply(service=GATEWAY, keys=(), signing=signing_keys(keys))
+
+        async def tell_keys(_request: Nothing, _asker: Asker | None) -> KeysReply:
+            return told
+
+        yield Service(
+            name=GATEWAY,
+            answers=[answer(KEYS[GATEWAY], tell_keys)],
+            background=[hub.read, hub.pump, heartbeat.run, logbook.listen, logbook.pump],
+        )
     finally:
         heartbeat.close_all("the gateway restarts: resume from the last id")
         await runner.cleanup()

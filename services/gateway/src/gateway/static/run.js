@@ -98,6 +98,7 @@ setInterval(() => {
   if (!now.ended_at) drawTop(now);
 }, 1000);
 
+$("issue").href = `https://github.com/openova-io/openova/issues/new?${new URLSearchParams({ labels: "area/platform,kind/provisioning", title: `Provisioning of ${now.fqdn} in ${now.region}` })}`;
 draw();
 new Feed({ channel: sovereign, view: true, logs: true, from: 0 }, {
   event: (message) => { log.add(message); spans.take(message.id, message.event); },

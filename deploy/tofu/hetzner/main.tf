@@ -5,6 +5,8 @@ locals {
   slug   = replace(var.fqdn, ".", "-")
   labels = { "catalyst-zero/sovereign" = var.sovereign_id }
 
+  ssh_key_id = var.ssh_key_id == 0 ? hcloud_ssh_key.operator[0].id : tostring(var.ssh_key_id)
+
   network_range = "10.0.0.0/16"
   subnet_range  = "10.0.1.0/24"
   balancer_ip   = "10.0.1.250"
@@ -31,7 +33,10 @@ data "hcloud_image" "node" {
   most_recent       = true
 }
 
+# The cloud takes a key once in a project. One that is there already, whoever registered it, is used and left.
 resource "hcloud_ssh_key" "operator" {
+  count = var.ssh_key_id == 0 ? 1 : 0
+
   name       = "${local.slug}-key"
   public_key = trimspace(var.ssh_public_key)
   labels     = local.labels
@@ -96,7 +101,7 @@ resource "hcloud_server" "control_plane" {
   location           = var.location
   server_type        = var.control_plane_type
   image              = data.hcloud_image.node[startswith(var.control_plane_type, "cax") ? "arm" : "x86"].id
-  ssh_keys           = [hcloud_ssh_key.operator.id]
+  ssh_keys           = [local.ssh_key_id]
   firewall_ids       = [hcloud_firewall.nodes.id]
   placement_group_id = hcloud_placement_group.control_planes.id
   user_data          = local.user_data[each.key]
@@ -139,7 +144,7 @@ resource "hcloud_server" "worker" {
   location           = var.location
   server_type        = var.worker_type
   image              = data.hcloud_image.node[startswith(var.worker_type, "cax") ? "arm" : "x86"].id
-  ssh_keys           = [hcloud_ssh_key.operator.id]
+  ssh_keys           = [local.ssh_key_id]
   firewall_ids       = [hcloud_firewall.nodes.id]
   placement_group_id = hcloud_placement_group.workers[local.worker_groups[each.key]].id
   user_data          = local.user_data[each.key]

@@ -94,6 +94,12 @@ variable "ssh_public_key" {
   }
 }
 
+variable "ssh_key_id" {
+  description = "Id of that key where the project holds it already as somebody else's; 0 to register it."
+  type        = number
+  default     = 0
+}
+
 variable "ssh_allowed_cidrs" {
   description = "From where port 22 may be reached; from nowhere when empty."
   type        = list(string)

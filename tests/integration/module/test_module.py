@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 from sandbox.node.cloud_config import read
-from tests.integration.module.rendering import DEPLOY, MODULE, module_copy, tofu
+from tests.integration.module.rendering import DEFAULTS, DEPLOY, MODULE, module_copy, tofu
+from tests.integration.tofu_runner.stand import shape
+from tofu_runner.userdata import user_data_bytes
+from tofu_runner.variables import Deployment
 
 LIMIT = 32 * 1024
 SCRIPTS = sorted(each for each in (MODULE / "scripts").rglob("*") if each.is_file())
@@ -63,6 +66,27 @@ def test_user_data_is_what_cloud_init_takes(
 def test_user_data_stays_below_the_clouds_limit(highly_available: dict[str, str], largest: dict[str, str]) -> None:
     for name, user_data in (highly_available | largest).items():
         assert len(user_data.encode()) <= LIMIT, name
+
+
+@pytest.mark.parametrize("rendered", ["highly_available", "largest"])
+def test_what_preflight_takes_the_user_data_for_is_no_less_and_not_much_more(
+    rendered: str, request: pytest.FixtureRequest
+) -> None:
+    given: dict[str, str] = request.getfixturevalue(rendered)
+    first = given["demo-omani-works-cp1"]
+    chain = contents(first).get("/etc/catalyst/node-door.pem", "")
+    defaults, kit = DEFAULTS, DEFAULTS["kit_source"]
+    deployment = Deployment(
+        node_door_url=defaults["node_door_url"],
+        node_door_ca=chain,
+        kit_url=kit["url"],
+        kit_path=kit["path"],
+        kit_revision=kit["revision"],
+        acme_server=defaults["acme_server"],
+    )
+    options = sorted(path.name for path in (DEPLOY / "kit" / "options").iterdir()) if chain else []
+    taken_for = user_data_bytes(MODULE, deployment, shape(), "demo_omani_works", options)
+    assert len(first.encode()) <= taken_for <= 1.1 * len(first.encode())
 
 
 def test_only_the_first_control_plane_holds_what_only_it_needs(highly_available: dict[str, str]) -> None:

@@ -205,6 +205,12 @@ class Stand:
                         return await reply.json()
                 await asyncio.sleep(0.02)
 
+    async def drop(self, path: str) -> None:
+        """Somebody else with the customer's token takes something away."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with self.session.delete(f"{self.cloud.endpoint}{path}", headers=headers) as reply:
+            assert reply.ok, await reply.text()
+
     def alive(self) -> dict[str, int]:
         """Resources that the simulated cloud has, by kind."""
         resources = self.cloud.simulation.ledger.totals()["resources"]

@@ -1,7 +1,9 @@
 """One Sovereign's cloud half on real OpenTofu: applied once, unchanged by a repeat."""
 
-from contracts.tofu import TofuApplied, TofuFailed, TofuPlanned, TofuProgressed, TofuStarted
-from tests.integration.tofu_runner.stand import Stand, shape
+from dataclasses import replace
+
+from contracts.tofu import TofuApplied, TofuDestroyed, TofuFailed, TofuPlanned, TofuProgressed, TofuStarted
+from tests.integration.tofu_runner.stand import SSH_KEY, Stand, shape
 
 
 async def test_a_reserved_name_gets_its_cloud_and_a_second_run_changes_nothing(here: Stand) -> None:
@@ -46,3 +48,31 @@ async def test_the_plan_tells_its_cost_and_its_calls(here: Stand) -> None:
     assert planned.cost.sample_prices
     assert [line[0] for line in planned.cost.lines] == ["1 x cpx22", "1 x cpx32", "1 x lb11"]
     assert sum(here.calls().values()) <= 100, here.calls()
+
+
+async def test_two_sovereigns_share_a_key_that_the_project_holds_already_and_neither_takes_it_away(here: Stand) -> None:
+    laptop = await here.ask("POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+    other = replace(here, sovereign="other_omani_works")
+    for one in (here, other):
+        await one.provision(await one.request(shape(one.fqdn, worker_count=0)))
+        history = await one.history()
+        assert history.data(TofuApplied) is not None, history.data(TofuFailed)
+    assert here.created()["ssh_keys"] == 1
+    servers = here.cloud.simulation.cloud.project("acme").tables["servers"]
+    assert {row["name"] for row in servers.values()} == {"demo-omani-works-cp1", "other-omani-works-cp1"}
+
+    await other.decommission()
+    destroyed = (await other.history()).data(TofuDestroyed)
+    assert destroyed is not None
+    assert destroyed.left == ()
+    assert here.alive()["ssh_keys"] == 1, "it was never ours"
+
+    # Its owner takes it away: whoever needs it next registers it, and this one is ours.
+    await here.drop(f"/ssh_keys/{laptop['ssh_key']['id']}")
+    await here.provision(await here.request(shape(worker_count=1), run=2))
+    applied = (await here.history()).data(TofuApplied, run=2)
+    assert applied is not None, (await here.history()).data(TofuFailed)
+    assert applied.destroy == 0
+    assert here.alive()["ssh_keys"] == 1
+    await here.decommission(run=2)
+    assert here.alive() == {}

@@ -1,5 +1,7 @@
 """What can be known before money is spent: asked alone, and looked at by every run before its first change."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from bus import seal
@@ -7,7 +9,7 @@ from contracts.questions import Preflight, PreflightReply, Token
 from contracts.request import SealedSecret
 from contracts.tofu import TofuFailed
 from sandbox.hetzner.tokens import NewToken
-from tests.integration.tofu_runner.stand import SSH_KEY, Stand, new_token, shape
+from tests.integration.tofu_runner.stand import Stand, new_token, shape
 from tofu_runner import asking
 
 
@@ -27,6 +29,7 @@ async def test_preflight_tells_all_findings_with_cost_and_calls_and_makes_nothin
     assert {finding.verdict for finding in reply.findings} == {"passed", "not-checked"}
     checks = {finding.check.split()[0] for finding in reply.findings}
     assert checks >= {"token-reads", "token-writes", "server-type", "image", "ssh-key", "names", "server-limit"}
+    assert "user-data" in checks
     assert reply.cost is not None
     assert reply.call_budget > 0
     assert here.mutations() == 0
@@ -34,13 +37,11 @@ async def test_preflight_tells_all_findings_with_cost_and_calls_and_makes_nothin
     read_only = new_token()
     here.cloud.simulation.tokens.add(NewToken.model_validate({"token": read_only, "project": "acme", "access": "read"}))
     await here.ask("POST", "/servers", {"name": "demo-omani-works-cp1", "server_type": "cpx22", "image": "debian-12"})
-    await here.ask("POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
     wrong = await looked(here, read_only, worker_type="cx22")
     failed = {f.check: f.trouble.code for f in wrong.findings if f.verdict == "failed" and f.trouble}
     assert failed == {
         "token-writes": "token_readonly",
         "server-type cx22": "unsupported_server_type",
-        "ssh-key": "ssh-key-in-use",
         "names": "name-in-use",
     }
 
@@ -62,16 +63,19 @@ async def test_the_prices_are_the_accounts_own_and_named_as_samples(here: Stand)
     assert ("load-balancer", "lb11", "ash") in rows
 
 
-async def test_a_run_that_cannot_end_well_ends_before_its_first_change(here: Stand) -> None:
-    await here.ask("POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+async def test_a_run_that_cannot_end_well_ends_before_its_first_change(here: Stand, tmp_path: Path) -> None:
+    await here.ask("POST", "/networks", {"name": "demo-omani-works-net", "ip_range": "10.0.0.0/16"})
     before = here.mutations()
-    world = here.world(project_limits={"servers": 1})
+    chain = tmp_path / "chain.pem"
+    chain.write_text(f"-----BEGIN CERTIFICATE-----\n{os.urandom(30_000).hex()}\n-----END CERTIFICATE-----\n")
+    world = here.world(project_limits={"servers": 1}, node_door_ca_file=chain)
     await here.provision(await here.request(), world)
     failed = (await here.history()).data(TofuFailed)
     assert failed is not None
     assert {failed.trouble.code, *(other.code for other in failed.others)} == {
-        "ssh-key-in-use",
+        "name-in-use",
         "resource_limit_exceeded",
+        "user-data-too-large",
     }
     assert failed.trouble.owner == "user"
     assert failed.resources == 0

@@ -31,7 +31,7 @@ def test_everything_of_ours_is_found_with_the_ids_that_the_provider_imports() ->
         'hcloud_load_balancer_target.control_plane["demo-omani-works-cp1"]': "4__server__2",
         'hcloud_load_balancer_service.front["https"]': "4__443",
         "hcloud_firewall.nodes": "5",
-        "hcloud_ssh_key.operator": "6",
+        "hcloud_ssh_key.operator[0]": "6",
         "hcloud_placement_group.control_planes": "7",
         "hcloud_placement_group.workers[0]": "8",
     }

@@ -8,7 +8,7 @@ from contracts.errors import trouble
 from contracts.questions import Finding
 from contracts.request import Shape
 from tests.requests import SSH_KEY
-from tofu_runner.preflight import fingerprint, of_project, of_token, rsa_bits
+from tofu_runner.preflight import fingerprint, of_project, of_token, of_user_data, rsa_bits
 from tofu_runner.probe import Verdict
 from tofu_runner.survey import Named, Place, Survey, Type
 
@@ -66,7 +66,6 @@ def test_everything_wrong_is_told_at_once_with_an_owner_and_a_next_step() -> Non
         "server-type cpx22": "unsupported_server_type",
         "server-type cpx32": "unsupported_server_type",
         "image ubuntu-24.04/x86": "image-missing",
-        "ssh-key": "ssh-key-in-use",
         "names": "name-in-use",
         "server-limit": "resource_limit_exceeded",
     }
@@ -115,6 +114,20 @@ def test_the_size_of_an_rsa_key_is_read_from_the_key() -> None:
     assert rsa_bits(SSH_KEY) is None
     weak = shape().model_copy(update={"ssh_public_key": short})
     assert codes(findings(weak, seen()))["ssh-key"] == "ssh-key-weak"
+
+
+def test_a_key_that_the_project_holds_already_is_used_and_said_to_be() -> None:
+    there = {"ssh_keys": (Named("laptop", "", fingerprint(SSH_KEY)),)}
+    found = findings(shape(), seen(there=there))["ssh-key"]
+    assert found.verdict == "passed"
+    assert "'laptop'" in found.detail
+
+
+def test_user_data_that_the_cloud_would_not_take_is_told_before_anything_is_made() -> None:
+    assert of_user_data(32768, 32768).verdict == "passed"
+    found = of_user_data(32769, 32768)
+    assert found.trouble is not None
+    assert (found.verdict, found.trouble.code) == ("failed", "user-data-too-large")
 
 
 def test_the_fingerprint_is_the_one_that_the_cloud_shows() -> None:

@@ -57,8 +57,8 @@ _ROWS: Final[tuple[Code, ...]] = (
     row("silent-apply", "cloud", True, "No progress for 5 minutes during apply: look for stuck servers in the Hetzner console; rate limits resolve by themselves.", "runbook: Watch the SSE event stream"),
     # Preflight.
     row("image-missing", "us", False, "The pinned image is gone from the cloud: upgrade Catalyst Zero."),
+    row("user-data-too-large", "us", False, "What a server is told would exceed the cloud's 32 KiB: give the node door a shorter certificate chain."),
     row("ssh-key-weak", "user", False, "Make a new key (ssh-keygen -t ed25519) and send its .pub file."),
-    row("ssh-key-in-use", "user", False, "Use a key of its own for this Sovereign, or delete the other entry in the Hetzner console (Security, SSH keys)."),
     row("kit-does-not-fit", "user", False, "The selection asks for more than the servers have: choose what the message names, or leave components out; they can be added later."),
     row("kit-lacks-component", "us", False, "This installation's kit has no such component any more: decommission needs none; for a new run leave it out, or bring the kit that has it."),
     row("name-in-use", "user", False, "Something else in the project has this name: rename or delete it in the Hetzner console, or use another project."),

@@ -27,7 +27,7 @@ def expected(sovereign: str, inventory: Inventory, servers: Iterable[str]) -> It
     """Everything of the module that exists in the cloud, as its address and import id."""
     slug = slug_of(sovereign)
     names = tuple(servers)
-    yield from _plain(inventory, "hcloud_ssh_key.operator", f"{slug}-key")
+    yield from _plain(inventory, "hcloud_ssh_key.operator[0]", f"{slug}-key")
     yield from _plain(inventory, "hcloud_firewall.nodes", f"{slug}-fw")
     yield from _plain(inventory, "hcloud_placement_group.control_planes", f"{slug}-pg")
     workers = sum(name.startswith(f"{slug}-w") for name in names)

@@ -3,6 +3,7 @@
 Nothing is made in the cloud and nothing kept here: a token that comes with a question is opened, used and forgotten.
 """
 
+import asyncio
 from pathlib import Path
 
 import yaml
@@ -11,6 +12,7 @@ from bus import Answer, CannotOpen
 from contracts.catalogue import TOFU
 from contracts.errors import Trouble, trouble
 from contracts.identity import sovereign_id
+from contracts.kit import BadKit
 from contracts.questions import (
     Asker,
     Finding,
@@ -28,8 +30,11 @@ from tofu_runner.bench import World
 from tofu_runner.cost import BALANCER_TYPE, cost_of, server_types
 from tofu_runner.inventory import Cloud, CloudRefused
 from tofu_runner.keep import CLOUD_TOKEN
+from tofu_runner.kit import options_of
 from tofu_runner.plan import calls_for
 from tofu_runner.probe import try_token
+from tofu_runner.userdata import LIMIT_BYTES, user_data_bytes
+from tofu_runner.variables import deployment_of
 
 
 async def tell_keys(_request: Nothing, _asker: Asker | None, *, world: World) -> KeysReply:
@@ -83,7 +88,16 @@ async def of_project(world: World, sovereign: str, shape: Shape, cloud: Cloud) -
     """What project and catalogue say; CloudRefused when they cannot be looked at."""
     seen = await cloud.look("look at project and catalogue", survey.survey)
     limits, image = world.settings.project_limits, pinned_image(world.settings.module)
-    return preflight.of_project(sovereign, shape, seen, image=image, limits=limits)
+    found = preflight.of_project(sovereign, shape, seen, image=image, limits=limits)
+    try:
+        options = options_of(world.kit, shape.components)
+    except BadKit as lacks:
+        return (*found, preflight.failed("kit", "kit-lacks-component", "the kit", str(lacks)))
+    settings = world.settings
+    size = await asyncio.to_thread(
+        lambda: user_data_bytes(settings.module, deployment_of(settings), shape, sovereign, options)
+    )
+    return (*found, preflight.of_user_data(size, LIMIT_BYTES))
 
 
 def pinned_image(module: Path) -> str:

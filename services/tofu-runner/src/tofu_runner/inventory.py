@@ -5,7 +5,7 @@ calls are counted and paced with the rest, and it never has the real token.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -69,6 +69,8 @@ class Inventory:
     ours: tuple[Found, ...] = ()
     attached: tuple[Found, ...] = ()
     """Load balancers in our network or before our servers, volumes at our servers: made by the cluster, or foreign."""
+    other_keys: Mapping[str, int] = field(default_factory=dict)
+    """Ids of the project's other SSH keys by fingerprint: a project takes a key once, so they are used, and left."""
 
     def named(self, kind: str, name: str) -> Found | None:
         """One of ours."""
@@ -137,6 +139,7 @@ class Cloud:
         client = self._client
         networks = client.networks.get_all(label_selector=selector)
         servers = client.servers.get_all(label_selector=selector)
+        keys = client.ssh_keys.get_all()
         balancers, volumes = client.load_balancers.get_all(), client.volumes.get_all()
         ours = [
             *(_found("hcloud_network", n, tuple(f"subnet:{s.ip_range}" for s in n.subnets or ())) for n in networks),
@@ -147,7 +150,7 @@ class Cloud:
             *(_found("hcloud_load_balancer", b, _balancer_parts(b)) for b in balancers if _labelled(b, sovereign)),
             *(_found("hcloud_volume", v) for v in volumes if _labelled(v, sovereign)),
             *(_found("hcloud_firewall", f) for f in client.firewalls.get_all(label_selector=selector)),
-            *(_found("hcloud_ssh_key", k) for k in client.ssh_keys.get_all(label_selector=selector)),
+            *(_found("hcloud_ssh_key", k) for k in keys if _labelled(k, sovereign)),
             *(_found("hcloud_placement_group", g) for g in client.placement_groups.get_all(label_selector=selector)),
         ]
         places = {*(f"network:{n.id}" for n in networks), *(f"target:{s.id}" for s in servers)}
@@ -164,7 +167,8 @@ class Cloud:
                 if not _labelled(v, sovereign) and v.server is not None and v.server.id in server_ids
             ),
         ]
-        return Inventory(tuple(ours), tuple(attached))
+        others = {k.fingerprint or "": k.id or 0 for k in keys if not _labelled(k, sovereign)}
+        return Inventory(tuple(ours), tuple(attached), others)
 
     def _prices(self, location: str, server_types: frozenset[str], balancer_type: str) -> Prices:
         monthly: dict[tuple[str, str], str] = {}

@@ -55,6 +55,14 @@ def of_project(
     )
 
 
+def of_user_data(size: int, limit: int) -> Finding:
+    """Whether what the first server is told fits into what the cloud takes."""
+    check, told = "user-data", f"at most about {size} of the {limit} bytes that the cloud takes"
+    if size > limit:
+        return failed(check, "user-data-too-large", "user data", told)
+    return Finding(check=check, verdict="passed", detail=told)
+
+
 def _types(shape: Shape, seen: Survey, now: datetime) -> Iterator[Finding]:
     region = shape.topology.region
     for name in sorted(server_types(shape)):
@@ -93,10 +101,10 @@ def _key(sovereign: str, shape: Shape, seen: Survey) -> Finding:
         return failed(check, "ssh-key-weak", "ssh_public_key", f"an RSA key of {bits} bits; {_RSA_BITS} at least")
     mark = fingerprint(key)
     owner = next((item for item in seen.there.get("ssh_keys", ()) if item.fingerprint == mark), None)
+    told = f"{key.split()[0]}, {mark}"
     if owner is not None and owner.sovereign != sovereign:
-        told = f"the project holds this key already, as {owner.name!r}, and the cloud takes a key once"
-        return failed(check, "ssh-key-in-use", "ssh_public_key", told)
-    return Finding(check=check, verdict="passed", detail=f"{key.split()[0]}, {mark}")
+        told = f"{told}; the project holds it already, as {owner.name!r}: that one is used, and left"
+    return Finding(check=check, verdict="passed", detail=told)
 
 
 def _names(sovereign: str, shape: Shape, seen: Survey) -> Finding:

@@ -7,9 +7,9 @@ budget lets go of everything and sets a timer.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from bus import Chain, Lease
 from contracts.catalogue import CAPACITY_WAKE_UP, THROTTLE_WAKE_UP
@@ -21,9 +21,7 @@ from contracts.request import Shape
 from contracts.sovereign import SovereignRequested
 from contracts.tofu import (
     Cost,
-    Node,
     TofuAdopted,
-    TofuApplied,
     TofuFailed,
     TofuPlanned,
     TofuRelocated,
@@ -34,14 +32,16 @@ from tofu_runner import adopt, classify, placement, standing
 from tofu_runner.asking import of_project
 from tofu_runner.bench import Bench, Failed, World, bench
 from tofu_runner.cost import BALANCER_TYPE, cost_of, server_types
-from tofu_runner.inventory import CloudRefused
+from tofu_runner.inventory import CloudRefused, Inventory
 from tofu_runner.keep import SecretGone
 from tofu_runner.kit import options_of
+from tofu_runner.outputs import applied_of
 from tofu_runner.plan import Plan, plan_of, reasons_to_ask
+from tofu_runner.preflight import fingerprint
 from tofu_runner.probe import try_token
 from tofu_runner.progress import Tally
 from tofu_runner.tokens import NodeSecrets, sha256
-from tofu_runner.variables import Deployment, servers_of, variables_file, variables_of
+from tofu_runner.variables import deployment_of, servers_of, variables_file, variables_of
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +51,6 @@ ATTEMPTED_APPLY = "apply the plan"
 
 class Parked(Exception):
     """The run let go and waits for an approval, capacity or budget."""
-
-
-def deployment_of(world: World) -> Deployment:
-    """What is the same for every Sovereign."""
-    settings = world.settings
-    return Deployment(
-        node_door_url=settings.node_door_url,
-        node_door_ca=settings.node_door_ca_file.read_text() if settings.node_door_ca_file else "",
-        kit_url=settings.kit_url,
-        kit_path=settings.kit_path,
-        kit_revision=settings.kit_revision,
-        acme_server=settings.acme_server,
-    )
 
 
 async def apply_shape(world: World, about: About, history: History, chain: Chain, lease: Lease) -> None:
@@ -113,17 +100,18 @@ async def _with_secrets(
     email = await world.keep.admin_email(request.admin_ref)
     options = options_of(world.kit, shape.components)
 
-    def variables(shape: Shape) -> bytes:
+    def variables(shape: Shape, ssh_key_id: int) -> bytes:
         return variables_file(
             variables_of(
                 about.sovereign,
                 shape,
-                deployment_of(world),
+                deployment_of(world.settings),
                 node_tokens=secrets.nodes,
                 hand_in_token=secrets.hand_in,
                 k3s_token=secrets.k3s,
                 zone_credential=zone,
                 admin_email=email,
+                ssh_key_id=ssh_key_id,
                 options=options,
             )
         )
@@ -150,13 +138,13 @@ async def _looked_ahead(work: Bench, shape: Shape) -> tuple[Trouble, ...]:
     return tuple(finding.trouble for finding in findings if finding.verdict == "failed" and finding.trouble)
 
 
-async def _until_settled(work: Bench, shape: Shape, variables: Callable[[Shape], bytes]) -> None:
+async def _until_settled(work: Bench, shape: Shape, variables: Callable[[Shape, int], bytes]) -> None:
     """Try, place anew where there is no capacity, and try again what passes; the last failure is told."""
     settings = work.world.settings
     tries = 0
     while True:
         try:
-            await _once(work, shape, variables(shape))
+            await _once(work, shape, variables)
         except Failed as failed:
             chosen = await _place_anew(work, shape, failed.troubles)
             if chosen is not None:
@@ -191,13 +179,15 @@ async def _place_anew(work: Bench, shape: Shape, troubles: Sequence[Trouble]) ->
     return placement.next_choice(shape.topology, role, offers, tried, may_move=not there)
 
 
-async def _once(work: Bench, shape: Shape, variables: bytes) -> None:
+async def _once(work: Bench, shape: Shape, variables: Callable[[Shape, int], bytes]) -> None:
     await work.step("initialise OpenTofu", work.workspace.init)
-    adopted = await _adopt(work, shape)
+    inventory = await _inventory(work)
+    adopted = await _adopt(work, shape, inventory)
     broken = await _broken(work)
+    given = variables(shape, inventory.other_keys.get(fingerprint(shape.ssh_public_key), 0))
     await work.step(
         ATTEMPTED_PLAN,
-        lambda on_line: work.workspace.plan(variables, on_line, replace=broken, parallelism=work.parallelism),
+        lambda on_line: work.workspace.plan(given, on_line, replace=broken, parallelism=work.parallelism),
     )
     plan = plan_of(await work.workspace.show_plan())
     if not plan.can_join and (made := plan.servers_made()):
@@ -219,22 +209,26 @@ def _total(plan: Plan) -> int:
     return plan.count("create", "update", "delete") + 2 * plan.count("replace")
 
 
-async def _adopt(work: Bench, shape: Shape) -> tuple[adopt.Adoption, ...]:
-    """Have the plan import what exists and the state misses."""
+async def _inventory(work: Bench) -> Inventory:
+    """What exists, once nothing of an earlier worker can happen any more."""
     await work.look_out_for_the_lost()
-    sovereign = work.about.sovereign
     try:
-        inventory = await work.cloud.inventory(sovereign)
+        return await work.cloud.inventory(work.about.sovereign)
     except CloudRefused as refused:
         raise Failed(
             classify.trouble_of(
                 refused.code,
                 refused.message,
                 attempted="take inventory of the cloud",
-                on=sovereign,
+                on=work.about.sovereign,
                 secrets=work.hidden,
             )
         ) from None
+
+
+async def _adopt(work: Bench, shape: Shape, inventory: Inventory) -> tuple[adopt.Adoption, ...]:
+    """Have the plan import what exists and the state misses."""
+    sovereign = work.about.sovereign
     known = {resource.address: resource for resource in work.versions.resources}
     servers = servers_of(sovereign, shape)
     there = tuple(adopt.expected(sovereign, inventory, servers))
@@ -353,45 +347,3 @@ async def _park(work: Bench, why: Literal["capacity", "throttled"], seconds: flo
     # The timer first: a fact that says until when, without one, would wait for ever.
     await work.world.bus.timers.set(timer, work.about, until, key=str(work.lease.token))
     await work.say(TofuWaiting(why=why, until=until, detail=f"{first.code} on {first.on}: {first.message}"[:500]))
-
-
-def applied_of(work: Bench, shape: Shape, plan: Plan, cost: Cost | None) -> TofuApplied:
-    """The outputs as the fact tells them."""
-    values: Mapping[str, Any] = work.outputs.values if work.outputs else {}
-    return TofuApplied(
-        add=plan.add,
-        change=plan.count("update"),
-        destroy=plan.destroy,
-        nodes=nodes_of(values, shape),
-        load_balancer_id=int(values["load_balancer_id"]),
-        load_balancer_ipv4=str(values["load_balancer_ipv4"]),
-        load_balancer_ipv6=str(values.get("load_balancer_ipv6") or ""),
-        network_id=int(values["network_id"]),
-        state_serial=work.versions.serial,
-        cloud_calls=work.passing.account.calls,
-        cost=cost,
-    )
-
-
-def nodes_of(values: Mapping[str, Any], shape: Shape) -> tuple[Node, ...]:
-    """The servers among the outputs."""
-    topology = shape.topology
-    ids: Mapping[str, Any] = values["servers"]
-    nodes = []
-    for output, role, kind in (
-        ("control_plane_ips", "control-plane", topology.control_plane_type),
-        ("worker_ips", "worker", topology.worker_type),
-    ):
-        for name, addresses in sorted(values.get(output, {}).items()):
-            nodes.append(
-                Node(
-                    name=name,
-                    cloud_id=int(ids[name]),
-                    role="worker" if role == "worker" else "control-plane",
-                    server_type=kind,
-                    location=topology.region,
-                    public_ipv4=str(addresses.get("public") or ""),
-                    private_ipv4=str(addresses.get("private") or ""),
-                )
-            )
-    return tuple(nodes)

@@ -20,9 +20,8 @@ from tofu_runner.inventory import REMOVAL_ORDER, CloudRefused, Found, Inventory
 from tofu_runner.keep import SecretGone
 from tofu_runner.plan import plan_of
 from tofu_runner.progress import Tally
-from tofu_runner.run import deployment_of
 from tofu_runner.tokens import NodeSecrets
-from tofu_runner.variables import servers_of, variables_file, variables_of
+from tofu_runner.variables import deployment_of, servers_of, variables_file, variables_of
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +175,7 @@ def _placeholders(about: About, world: World, shape: Shape) -> bytes:
         variables_of(
             about.sovereign,
             shape,
-            deployment_of(world),
+            deployment_of(world.settings),
             node_tokens=empty.nodes,
             hand_in_token=empty.hand_in,
             k3s_token=empty.k3s,

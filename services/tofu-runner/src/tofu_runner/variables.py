@@ -12,6 +12,7 @@ from typing import Any
 
 from contracts.identity import fqdn_of, slug_of
 from contracts.request import NETWORK_ZONES, Shape
+from tofu_runner.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,18 @@ class Deployment:
     kit_path: str
     kit_revision: str
     acme_server: str
+
+
+def deployment_of(settings: Settings) -> Deployment:
+    """As this installation is set up."""
+    return Deployment(
+        node_door_url=settings.node_door_url,
+        node_door_ca=settings.node_door_ca_file.read_text() if settings.node_door_ca_file else "",
+        kit_url=settings.kit_url,
+        kit_path=settings.kit_path,
+        kit_revision=settings.kit_revision,
+        acme_server=settings.acme_server,
+    )
 
 
 def servers_of(sovereign: str, shape: Shape) -> tuple[str, ...]:
@@ -44,6 +57,7 @@ def variables_of(
     zone_credential: Mapping[str, str],
     admin_email: str,
     options: Sequence[str],
+    ssh_key_id: int = 0,
 ) -> dict[str, Any]:
     """Every variable of the module."""
     topology = shape.topology
@@ -57,6 +71,7 @@ def variables_of(
         "worker_count": topology.worker_count,
         "worker_type": topology.worker_type,
         "ssh_public_key": shape.ssh_public_key,
+        "ssh_key_id": ssh_key_id,
         "ssh_allowed_cidrs": list(shape.ssh_allowed_cidrs),
         "node_door_url": deployment.node_door_url.rstrip("/"),
         "node_door_ca": deployment.node_door_ca,

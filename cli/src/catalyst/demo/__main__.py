@@ -95,6 +95,7 @@ async def _sum_up(play: Play, console: Console, seconds: float) -> None:
     for command in (
         "nats sub 'hr.ready.>'",
         f"nats sub 'tofu.*.{first}'",
+        f"nats sub '*.*.{first}' --nkey $CATALYST_KEYS_DIR/observer.nk",
         f"catalyst watch {fqdn}",
         "catalyst scale tofu-runner=3",
         f"catalyst decommission {fqdn}",

@@ -20,7 +20,7 @@ from bus.keys import init_keys, public_nkeys
 from bus.lifeline import tied
 from bus.settings import BusSettings
 from bus.topology import ensure_topology
-from contracts.topology import ADMIN, Permissions, permissions
+from contracts.topology import ACCOUNT, ADMIN, OBSERVERS, Permissions, observable, permissions
 
 READY_S = 15.0
 
@@ -53,6 +53,11 @@ def _user(row: Permissions, key: str) -> str:
         {respond} }} }}"""
 
 
+def _users(keys: Path, account: str) -> str:
+    rows = [row for row in permissions() if row.account == account]
+    return "\n".join(_user(row, key) for row in rows for key in public_nkeys(keys, row.user))
+
+
 @dataclass(frozen=True)
 class TlsFiles:
     """PEM files for encrypted connections of clients."""
@@ -74,8 +79,9 @@ def server_config(
     sync: str = "always",
     tls: TlsFiles | None = None,
 ) -> str:
-    """The configuration file: one account for Catalyst Zero, its users from the catalogue."""
-    users = "\n".join(_user(row, key) for row in permissions() for key in public_nkeys(keys, row.user))
+    """The configuration file: an account for Catalyst Zero and one for observers, their users from the catalogue."""
+    exports = "\n".join(f"      {{ stream: {subject}, accounts: [{OBSERVERS}] }}" for subject in observable())
+    imports = "\n".join(f"      {{ stream: {{ account: {ACCOUNT}, subject: {subject} }} }}" for subject in observable())
     return f"""# Generated from the catalogue of events; see contracts.topology.
 server_name: {name}
 listen: {listen}
@@ -97,10 +103,21 @@ feature_flags {{ js_ack_fc_v2: false }}
 {_tls(tls)}
 {cluster}
 accounts {{
-  CATALYST {{
+  {ACCOUNT} {{
     jetstream: enabled
+    exports: [
+{exports}
+    ]
     users: [
-{users}
+{_users(keys, ACCOUNT)}
+    ]
+  }}
+  {OBSERVERS} {{
+    imports: [
+{imports}
+    ]
+    users: [
+{_users(keys, OBSERVERS)}
     ]
   }}
   SYS {{ }}

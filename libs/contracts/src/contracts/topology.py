@@ -23,6 +23,11 @@ LIVE: Final = "live"
 """Prefix under which ``PROV`` repeats each stored event with its sequence (live feeds)."""
 ADMIN: Final = "admin"
 PUBLISHER: Final = "publisher"
+OBSERVER: Final = "observer"
+ACCOUNT: Final = "CATALYST"
+"""The account of the server in which everything happens."""
+OBSERVERS: Final = "OBSERVERS"
+"""An account that has the facts of ``PROV`` and nothing else: whatever is subscribed there can hear nothing more."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Permissions:
     respond: bool = False
     """May answer requests on their reply subjects."""
     deny_publish: tuple[str, ...] = field(default=())
+    account: str = ACCOUNT
 
 
 DOMAINS: Final = tuple(dict.fromkeys(entry.fact.fact.split(".")[0] for entry in EVENTS if entry.stream == PROV))
@@ -200,8 +206,13 @@ def permissions_of(service: str) -> Permissions:
     return Permissions(service, tuple(publish), tuple(subscribe), respond=True)
 
 
+def observable() -> tuple[str, ...]:
+    """The subjects that observers have: every fact about a Sovereign."""
+    return tuple(f"{domain}.*.*" for domain in DOMAINS)
+
+
 def permissions() -> tuple[Permissions, ...]:
-    """Every user of the account: the services, the operator's tools, the outsider who may only request, the admin."""
+    """Every user: the services, the operator's tools, the outsider who may only request, the observer, the admin."""
     operator = Permissions(
         CLI,
         publish=(
@@ -223,7 +234,7 @@ def permissions() -> tuple[Permissions, ...]:
         subscribe=(
             f"_INBOX_{CLI}.>",
             "_INBOX.>",
-            *(f"{domain}.*.*" for domain in DOMAINS),
+            *observable(),
             f"{LIVE}.>",
             "request.rejected.*",
             "log.>",
@@ -235,4 +246,5 @@ def permissions() -> tuple[Permissions, ...]:
     inboxes = ("_INBOX.>", f"_INBOX_{PUBLISHER}.>")
     publisher = Permissions(PUBLISHER, publish=(DOOR,), subscribe=(*inboxes, "request.rejected.*"))
     admin = Permissions(ADMIN, publish=(">",), subscribe=(">",))
-    return (*(permissions_of(service) for service in SERVICES), operator, publisher, admin)
+    observer = Permissions(OBSERVER, publish=(), subscribe=(">",), deny_publish=(">",), account=OBSERVERS)
+    return (*(permissions_of(service) for service in SERVICES), operator, publisher, observer, admin)

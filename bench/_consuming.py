@@ -3,21 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState
-from opentelemetry.util.types import Attributes
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from bench._ground import Ground, about, enrolled, ground_with_past
+from bench._ground import about, enrolled, ground_with_past
 from bench._report import Figure, tell
 from bus import Bus, hear, on
 from bus.brake import Brake
@@ -32,30 +30,9 @@ from contracts.topology import Consumer, consumers
 
 MESSAGES = 10_000
 REPEATS = 5
-SLOTS = 64
+SLOTS = 256
+"""What flux-watcher has, whose consumer is read here."""
 _SUBJECT = f"{NodeEnrolled.fact}.*"
-
-
-class _Switch(Sampler):
-    """Samples everything or nothing, as told: one provider serves a whole process."""
-
-    everything = False
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        chosen = ALWAYS_ON if self.everything else ALWAYS_OFF
-        return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-
-    def get_description(self) -> str:
-        return "switch"
 
 
 class _Count:
@@ -73,30 +50,40 @@ class _Count:
 
 async def consuming() -> AsyncIterator[Figure]:
     """Side by side, in turns: bare, through the bus, and the same with what costs more."""
-    tell(f"storing {MESSAGES:,} events to consume")
-    switch = _Switch()
-    provider = TracerProvider(sampler=switch)
+    provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
     trace.set_tracer_provider(provider)
     logging.getLogger("bus").setLevel(logging.WARNING)
-    async with ground_with_past(enrolled(about(number % 500), number) for number in range(MESSAGES)) as ground:
-        admin, watcher = await ground.bus("admin"), await ground.bus("flux-watcher")
-        rows: dict[str, list[float]] = {}
+    rows: dict[str, list[float]] = {}
+    async with _stored(TraceFlags.DEFAULT) as (admin, watcher):
         for repeat in range(REPEATS):
             tell(f"consuming, round {repeat + 1} of {REPEATS}")
             rows.setdefault("bare", []).append(await _bare(admin, Msg.ack))
             rows.setdefault("bus", []).append(await _through_the_bus(admin, watcher, _heard))
             rows.setdefault("bare confirmed", []).append(await _bare(admin, Msg.ack_sync))
-            switch.everything = True
-            rows.setdefault("bus sampled", []).append(await _through_the_bus(admin, watcher, _heard))
-            switch.everything = False
             rows.setdefault("bus, with a reading before each", []).append(await _through_the_bus(admin, watcher, _read))
+    async with _stored(TraceFlags.SAMPLED) as (admin, watcher):
+        for repeat in range(REPEATS):
+            tell(f"consuming what is sampled, round {repeat + 1} of {REPEATS}")
+            rows.setdefault("bus sampled", []).append(await _through_the_bus(admin, watcher, _heard))
     provider.shutdown()
     ratios = [mine / bare for mine, bare in zip(rows["bus"], rows["bare"], strict=True)]
     conditions = f"uvloop, spans unsampled, {SLOTS} slots, log level WARNING"
     yield Figure.of("consume + ack, bus / bare callback", ratios, goal=0.8, better="higher", note=conditions)
     for name, rates in rows.items():
         yield Figure.of(f"  {name}", rates, unit="/s", better="higher")
+
+
+@asynccontextmanager
+async def _stored(flags: int) -> AsyncIterator[tuple[Bus, Bus]]:
+    """A stream of events as production stores them: each carries its producer's trace context, sampled or not."""
+    tell(f"storing {MESSAGES:,} events to consume")
+    producer = SpanContext(trace_id=1, span_id=1, is_remote=False, trace_flags=TraceFlags(flags))
+    past = (enrolled(about(number % 500), number) for number in range(MESSAGES))
+    async with AsyncExitStack() as stack:
+        with trace.use_span(NonRecordingSpan(producer)):
+            ground = await stack.enter_async_context(ground_with_past(past))
+        yield await ground.bus("admin"), await ground.bus("flux-watcher")
 
 
 async def _bare(admin: Bus, settle: Callable[[Msg], Awaitable[Any]]) -> float:
@@ -159,4 +146,4 @@ def _consumer(name: str) -> Consumer:
     return next(row for row in consumers() if row.name == name)
 
 
-__all__ = ["Ground", "consuming"]
+__all__ = ["consuming"]

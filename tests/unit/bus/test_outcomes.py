@@ -22,7 +22,6 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIGaI\n-----END PRIVATE K
 @pytest.mark.parametrize(
     ("error", "attempt", "outcome"),
     [
-        (None, 1, "done"),
         (TryAgain("later"), 500, "again"),
         (LeaseBusy("held"), 500, "again"),
         (Conflict("lost"), 500, "again"),
@@ -34,7 +33,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIGaI\n-----END PRIVATE K
     ],
 )
 def test_only_bugs_at_the_tenth_delivery_and_what_no_retry_helps_are_buried(
-    error: Exception | None, attempt: int, outcome: str
+    error: Exception, attempt: int, outcome: str
 ) -> None:
     assert judge(error, attempt).outcome == outcome
 
@@ -50,24 +49,23 @@ async def test_errors_on_different_messages_in_a_row_engage_the_brake_and_a_succ
     clock = 100.0
     brake = Brake(errors=3, pause_s=30, now=lambda: clock)
     for _ in range(20):
-        brake.saw("error", "the same poison message")
+        brake.failed("the same poison message")
     assert not brake.engaged
-    brake.saw("done", "a")
+    brake.released()
     for message in "bc":
-        brake.saw("error", message)
-    brake.saw("again", "d")
+        brake.failed(message)
     assert not brake.engaged
-    brake.saw("error", "e")
+    brake.failed("e")
     with pytest.raises(BrakeEngaged, match="3 messages in a row"):
         await brake.check()
     clock += 30
     assert not brake.engaged
     await brake.check()
-    brake.saw("error", "b")
+    brake.failed("b")
     assert brake.engaged
     clock += 30
-    brake.saw("done", "b")
-    brake.saw("error", "c")
+    brake.released()
+    brake.failed("c")
     assert not brake.engaged
 
 

@@ -31,18 +31,19 @@ class Brake:
         """Whether nothing is pulled now."""
         return self._now() < self._until
 
-    def saw(self, outcome: str, message: str) -> None:
-        """A delivery ended. ``message`` names what was delivered, the same for each of its deliveries."""
-        if outcome == "done":
-            self._failing.clear()
-        elif outcome == "error":
-            self._failing.add(message)
-            if len(self._failing) >= self._limit:
-                self._until = self._now() + self._pause_s
-                log.error(
-                    "handlers keep failing, nothing is pulled for a while",
-                    extra={"action": "brake", "messages": len(self._failing), "pause_s": self._pause_s},
-                )
+    def released(self) -> None:
+        """A message was handled: the row of failures ends."""
+        self._failing.clear()
+
+    def failed(self, message: str) -> None:
+        """A handler failed. ``message`` names what was delivered, the same for each of its deliveries."""
+        self._failing.add(message)
+        if len(self._failing) >= self._limit:
+            self._until = self._now() + self._pause_s
+            log.error(
+                "handlers keep failing, nothing is pulled for a while",
+                extra={"action": "brake", "messages": len(self._failing), "pause_s": self._pause_s},
+            )
 
     async def check(self) -> None:
         """For /readyz."""

@@ -10,16 +10,18 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from nats.aio.msg import Msg
 
+from bus.arrived import Arrived, as_it_came
 from bus.brake import Brake
 from bus.codec import Unreadable, decode
 from bus.connection import Connection
-from bus.dlq import Arrived, as_it_came, bury, letter_of, original_of
+from bus.dlq import bury, letter_of, original_of
 from bus.erasing import erase
 from bus.journal import Journal
 from bus.metrics import Metrics
@@ -30,7 +32,7 @@ from bus.timers import Timers, fired_id
 from bus.tracing import delivery_span
 from contracts.event import NAMESPACE, About, Fact
 from contracts.history import History
-from contracts.topology import INBOX, TIMER_STREAM
+from contracts.topology import DLQ, INBOX, TIMER_STREAM
 
 log = logging.getLogger("bus.delivery")
 
@@ -43,23 +45,20 @@ _UNREAD = History("")
 """What a route that needs only the event is given, and ignores."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Delivery:
     """One message on its way to its end; its line in the log."""
 
     message: Msg
-    meta: Msg.Metadata
-    consumer: str
-    attempt: int
-    started: float = field(default_factory=time.perf_counter)
-    arrived: Arrived | None = None
-    """What it is about: itself, or what a replay brought; None when that is not readable."""
-    name: str = ""
+    came: Arrived
+    about: Arrived
+    """What it is about: itself, or what a replay brought."""
+    started: float
+    name: str
     sovereign: str = ""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What one message asks for, decoded: how to handle it and what may follow."""
 
     name: str
@@ -67,8 +66,7 @@ class Work:
     run: Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How a delivery ends."""
 
     outcome: str
@@ -77,14 +75,12 @@ class Verdict:
     after: timedelta | None = None
 
 
-_DONE = Verdict("done")
+DONE = Verdict("done")
 
 
-def judge(error: Exception | None, attempt: int) -> Verdict:
-    """What becomes of a message whose handling ended so, at this delivery."""
+def judge(error: Exception, attempt: int) -> Verdict:
+    """What becomes of a message whose handling failed so, at this delivery."""
     match error:
-        case None:
-            return _DONE
         case TryAgain():
             return Verdict("again", error.reason, error.after)
         case Conflict() | LeaseLost():
@@ -127,9 +123,9 @@ class Deliveries:
 
     async def deliver(self, message: Msg, consumer: str) -> str:
         """Bring one message to its end; the outcome's name."""
-        meta = message.metadata
-        delivery = Delivery(message, meta, consumer, int(meta.num_delivered), name=message.subject)
-        with delivery_span(message.subject, message.headers):
+        came = as_it_came(message, consumer)
+        delivery = Delivery(message, came, came, time.perf_counter(), message.subject)
+        with delivery_span(message.subject, came.headers):
             verdict = await self._handle(delivery)
             await self._settle(delivery, verdict)
         self._tell(delivery, verdict)
@@ -137,41 +133,45 @@ class Deliveries:
 
     async def _handle(self, delivery: Delivery) -> Verdict:
         """Decode, handle, publish what follows; how that ended."""
-        error: Exception | None = None
         try:
-            delivery.arrived = await original_of(self._connection, delivery.message, delivery.consumer)
-            work = self._decode(delivery.arrived)
+            if delivery.about.stream == DLQ:
+                delivery.about = await original_of(self._connection, delivery.about)
+            work = self._decode(delivery.about)
             delivery.name, delivery.sovereign = work.name, work.sovereign
             began = time.perf_counter()
             try:
                 await work.run()
             finally:
-                self._metrics.handled(delivery.consumer, time.perf_counter() - began)
+                self._metrics.deliveries.handled(delivery.came.consumer, time.perf_counter() - began)
         except (TryAgain, Conflict, LeaseLost, Refused, Unreadable) as expected:
-            error = expected
+            return judge(expected, delivery.came.attempt)
         except Exception as bug:
-            error = bug
             log.exception("handler error", extra={"action": "handler-error", "subject": delivery.message.subject})
-        return judge(error, delivery.attempt)
+            return judge(bug, delivery.came.attempt)
+        return DONE
 
     async def _settle(self, delivery: Delivery, verdict: Verdict) -> None:
         """Ack, hand back for later, or bury: nowhere else."""
-        message, meta = delivery.message, delivery.meta
+        message, came = delivery.message, delivery.came
         if verdict.outcome in {"again", "error"}:
-            await message.nak(delay=_delay_s(delivery.attempt, verdict.after))
+            await message.nak(delay=_delay_s(came.attempt, verdict.after))
             return
         if verdict.outcome == "buried":
             await self._bury(delivery, verdict)
-        if meta.stream == INBOX:
-            await erase(self._connection, INBOX, int(meta.sequence.stream))
+        if came.stream == INBOX:
+            await erase(self._connection, INBOX, came.sequence)
         await message.ack()
 
     def _tell(self, delivery: Delivery, verdict: Verdict) -> None:
         """One line in the log, the counters, and the brake."""
-        self._brake.saw(verdict.outcome, f"{delivery.meta.stream}|{delivery.meta.sequence.stream}")
-        self._metrics.ended(delivery.consumer, verdict.outcome)
-        if delivery.attempt > 1:
-            self._metrics.redeliveries.labels(delivery.consumer).inc()
+        attempt = delivery.came.attempt
+        if verdict.outcome == "done":
+            self._brake.released()
+        elif verdict.outcome == "error":
+            self._brake.failed(f"{delivery.came.stream}|{delivery.came.sequence}")
+        self._metrics.deliveries.ended(delivery.came.consumer, verdict.outcome)
+        if attempt > 1:
+            self._metrics.redeliveries.labels(delivery.came.consumer).inc()
         level = logging.INFO if verdict.outcome == "done" else logging.WARNING
         if not log.isEnabledFor(level):
             return
@@ -180,11 +180,11 @@ class Deliveries:
             "delivery",
             extra={
                 "action": "delivery",
-                "consumer": delivery.consumer,
+                "consumer": delivery.came.consumer,
                 "event": delivery.name,
                 "sovereign": delivery.sovereign,
                 "outcome": verdict.outcome,
-                "attempt": delivery.attempt,
+                "attempt": attempt,
                 "ms": round((time.perf_counter() - delivery.started) * 1000, 1),
                 **({"reason": masked(verdict.reason)[:500]} if verdict.reason else {}),
             },
@@ -272,11 +272,9 @@ class Deliveries:
                 await self._timers.set(effect.timer, about, at + effect.after, key=effect.key)
 
     async def _bury(self, delivery: Delivery, verdict: Verdict) -> None:
-        meta = delivery.meta
-        arrived = delivery.arrived or as_it_came(delivery.message, delivery.consumer)
-        letter = letter_of(arrived, reason=verdict.reason, attempts=delivery.attempt)
-        await bury(self._connection, letter, carrier=f"{meta.stream}|{meta.sequence.stream}")
-        self._metrics.buried.labels(delivery.consumer).inc()
+        letter = letter_of(delivery.about, reason=verdict.reason)
+        await bury(self._connection, letter, carrier=f"{delivery.came.stream}|{delivery.came.sequence}")
+        self._metrics.buried.labels(delivery.came.consumer).inc()
 
 
 def _delay_s(attempt: int, after: timedelta | None) -> float:

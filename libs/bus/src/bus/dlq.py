@@ -10,14 +10,13 @@ what came through the door is only described.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nats.aio.msg import Msg
 from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from bus import reading
+from bus.arrived import Arrived
 from bus.codec import Unreadable
 from bus.connection import Connection
 from bus.erasing import erase
@@ -32,20 +31,6 @@ _MAX_KEPT_BYTES = 512 * 1024
 _MAX_REASON = 2000
 _ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER."
 _SECRET_HEADERS = frozenset({"authorization", "x-asker"})
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A message as its service sees it, whether it came straight from its stream or by a replay."""
-
-    consumer: str
-    stream: str
-    sequence: int
-    subject: str
-    headers: Mapping[str, str]
-    data: bytes
-    at: str
-    """When it was stored: with the sequence it names the message for ever."""
 
 
 class DeadLetter(Model):
@@ -84,7 +69,7 @@ class Entry:
         return self.letter.payload is not None or self.letter.stream != INBOX
 
 
-def letter_of(arrived: Arrived, *, reason: str, attempts: int) -> DeadLetter:
+def letter_of(arrived: Arrived, *, reason: str) -> DeadLetter:
     """What is kept of a message that is buried now."""
     withheld = _withheld(arrived)
     headers = {
@@ -102,7 +87,7 @@ def letter_of(arrived: Arrived, *, reason: str, attempts: int) -> DeadLetter:
         payload_sha256=hashlib.sha256(arrived.data).hexdigest(),
         withheld=withheld,
         reason=masked(reason)[:_MAX_REASON],
-        attempts=attempts,
+        attempts=arrived.attempt,
         buried_at=datetime.now(UTC),
     )
 
@@ -117,32 +102,22 @@ def _withheld(arrived: Arrived) -> str:
     return ""
 
 
-def as_it_came(message: Msg, consumer: str) -> Arrived:
-    """A delivered message itself."""
-    meta = message.metadata
-    headers = message.headers or {}
-    sequence = int(meta.sequence.stream)
-    return Arrived(consumer, meta.stream, sequence, message.subject, headers, message.data, str(meta.timestamp))
-
-
-async def original_of(connection: Connection, message: Msg, consumer: str) -> Arrived:
-    """The message that a delivery is about: itself, or the one that a replay brings again.
+async def original_of(connection: Connection, replayed: Arrived) -> Arrived:
+    """The message that a replay brings again.
 
     Raises Unreadable for a replay that carries no dead letter, Refused when the original is gone.
     """
-    if message.metadata.stream != DLQ:
-        return as_it_came(message, consumer)
     try:
-        letter = DeadLetter.model_validate_json(message.data)
+        letter = DeadLetter.model_validate_json(replayed.data)
     except ValidationError as error:
         raise Unreadable(f"no dead letter to replay: {error}") from None
     here = (letter.consumer, letter.stream, letter.sequence)
     if letter.payload is not None:
-        return Arrived(*here, letter.subject, letter.headers, letter.payload, letter.at)
+        return Arrived(*here, letter.subject, letter.headers, letter.payload, letter.at, replayed.attempt)
     found = await reading.at(connection, letter.stream, letter.sequence)
     if found is None:
         raise Refused(f"the original is gone: sequence {letter.sequence} of {letter.stream}")
-    return Arrived(*here, found.subject, found.headers, found.data, found.at)
+    return Arrived(*here, found.subject, found.headers, found.data, found.at, replayed.attempt)
 
 
 async def bury(connection: Connection, letter: DeadLetter, *, carrier: str) -> None:

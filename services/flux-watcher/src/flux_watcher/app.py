@@ -55,6 +55,7 @@ async def flux_watcher(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     )
     yield Service(
         name=FLUX,
+        slots=256,
         routes=[
             hear(NodeEnrolled, handlers.enrolled),
             hear(TofuApplied, handlers.applied),

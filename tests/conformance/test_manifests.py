@@ -26,6 +26,7 @@ VALUES = {
     "DNS_TSIG_NAME": "acme",
 }
 GATEWAY_KINDS = KIT / "components" / "cilium" / "gateway-api"
+PLANS = KIT / "components" / "flux" / "k3s-upgrade"
 
 
 def of_the_kit() -> list[dict[str, Any]]:
@@ -44,7 +45,7 @@ async def test_a_real_api_server_accepts_every_manifest_of_the_kit_and_of_the_fi
     cluster, programs = ground.cluster, ground.cluster.programs
     wanted = [*of_the_kit(), *documents(sorted(MANIFESTS.glob("*.yaml")))]
     assert len(wanted) > 50
-    folders = (programs.definitions["cert-manager"], programs.definitions["cilium"], GATEWAY_KINDS)
+    folders = (programs.definitions["cert-manager"], programs.definitions["cilium"], GATEWAY_KINDS, PLANS)
     await cluster.define(defined([path for folder in folders for path in sorted(folder.glob("*.yaml"))]))
     for name in {each["metadata"]["name"] for each in wanted if each["kind"] == "Namespace"} | {"flux-system"}:
         await cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])

@@ -182,6 +182,19 @@ async def test_five_servers_become_one_cluster_which_a_second_run_leaves_alone(s
     code, said = await stage.tofu("plan", "-detailed-exitcode", "-input=false", "-no-color")
     assert code == 0, said
 
+    # Nor is a new k3s: it comes by the kit's plans.
+    pins = stage.directory.parents[1] / "pins.yaml"
+    pinned = pins.read_text()
+    version = yaml.safe_load(pinned)["k3s"]["version"]
+    pins.write_text(pinned.replace(version, "v1.99.0+k3s1"))
+    code, said = await stage.tofu("plan", "-detailed-exitcode", "-input=false", "-no-color")
+    assert code == 0, said
+    stage.give(control_plane_count=3, worker_count=3, worker_type="cpx32")
+    _, said = await stage.tofu("plan", "-input=false", "-no-color")
+    assert "Plan: 1 to add, 0 to change, 0 to destroy" in said
+    pins.write_text(pinned)
+    stage.give(control_plane_count=3, worker_count=2, worker_type="cpx32")
+
     # A lost first control plane is replaced by one that joins: its own user data alone would begin a second cluster.
     first = 'hcloud_server.control_plane["demo-omani-works-cp1"]'
     code, said = await stage.tofu("apply", f"-replace={first}", "-auto-approve", "-input=false", "-no-color")

@@ -83,7 +83,8 @@ def schemas() -> dict[tuple[str, str], Json]:
         document = json.loads(path.read_text())
         for version, schema in document["versions"].items():
             found[f"{document['group']}/{version}", document["kind"]] = strict(schema)
-    for path in (KIT / "components" / "cilium" / "gateway-api").glob("*.yaml"):
+    brought = (KIT / "components" / "cilium" / "gateway-api").glob("*.yaml")
+    for path in (*brought, KIT / "components" / "flux" / "k3s-upgrade" / "definition.yaml"):
         document = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
         if document["kind"] != "CustomResourceDefinition":
             continue

@@ -146,6 +146,33 @@ def test_the_two_flux_pins_cannot_drift() -> None:
     assert flux_drift({**PINS["flux"], "version": "2.4.0"}, chart_version, table)
 
 
+def test_a_new_k3s_comes_by_plans_at_the_pinned_version_control_planes_first() -> None:
+    found = {each["metadata"]["name"]: each["spec"] for each in component("bp-flux") if each["kind"] == "Plan"}
+    planes, workers = found["k3s-control-planes"], found["k3s-workers"]
+    assert len(found) == 2
+    for plan in (planes, workers):
+        assert plan["version"] == PINS["k3s"]["version"]
+        assert plan["concurrency"] == 1
+        assert plan["upgrade"]["image"] == "docker.io/rancher/k3s-upgrade"
+    operators = [plan["nodeSelector"]["matchExpressions"] for plan in (planes, workers)]
+    assert [[each["operator"] for each in every] for every in operators] == [["Exists"], ["DoesNotExist"]]
+    assert {each["key"] for every in operators for each in every} == {"node-role.kubernetes.io/control-plane"}
+    assert "prepare" not in planes
+    assert workers["prepare"]["args"] == ["prepare", "k3s-control-planes"]
+    (controller,) = (each for each in component("bp-flux") if each["kind"] == "Deployment")
+    (container,) = controller["spec"]["template"]["spec"]["containers"]
+    assert container["image"].rpartition(":")[2] == PINS["system_upgrade"]["version"]
+
+
+@pytest.mark.parametrize("unit", ["k3s", "k3s-agent"])
+def test_a_binary_that_was_exchanged_under_k3s_runs_again_by_itself(unit: str) -> None:
+    # The job finds the running process, exchanges the file that it was started from and ends it: the rest is systemd's.
+    service = (REPOSITORY / "deploy" / "tofu" / "hetzner" / "units" / f"{unit}.service").read_text()
+    assert re.search(r"^ExecStart=/usr/local/bin/k3s (server|agent)$", service, re.MULTILINE)
+    assert "Restart=always" in service
+    assert "KillMode=process" in service, "pods outlive the restart"
+
+
 def test_what_cloud_init_gives_cilium_is_kept_by_the_kit() -> None:
     values = release("bp-cilium")["spec"]["values"]
 
@@ -164,7 +191,8 @@ def test_every_object_satisfies_the_schema_of_its_kind() -> None:
     for document in everything():
         found = wrong(document)
         if found is None:
-            assert document["apiVersion"] in {"v1", "apps/v1", "apiextensions.k8s.io/v1"}, document["kind"]
+            known = {"v1", "apps/v1", "apiextensions.k8s.io/v1", "rbac.authorization.k8s.io/v1"}
+            assert document["apiVersion"] in known, document["kind"]
             continue
         assert found == [], document["metadata"]
         checked.add(document["kind"])
@@ -178,6 +206,7 @@ def test_every_object_satisfies_the_schema_of_its_kind() -> None:
         "Gateway",
         "HTTPRoute",
         "ReferenceGrant",
+        "Plan",
     }
 
 

@@ -31,6 +31,7 @@ from tests.unit.gateway import story
 TOKEN = "czt_ada"
 OTHER = "czt_mallory"
 VIEWER = "czt_vera"
+OPERATOR = "czt_olga"
 
 
 def write_accounts(folder: pathlib.Path, *, link: str = "once-only") -> None:
@@ -38,11 +39,12 @@ def write_accounts(folder: pathlib.Path, *, link: str = "once-only") -> None:
     people = (
         Account(name="ada", owner="demo", roles=("operator", "approver"), password=password),
         Account(name="vera", owner="demo", roles=("viewer",)),
+        Account(name="olga", owner="demo", roles=("operator",)),
         Account(name="mallory", owner="other", roles=("admin",)),
     )
     tokens = tuple(
         ApiToken(account=name, sha256=digest_of(token))
-        for name, token in (("ada", TOKEN), ("vera", VIEWER), ("mallory", OTHER))
+        for name, token in (("ada", TOKEN), ("vera", VIEWER), ("olga", OPERATOR), ("mallory", OTHER))
     )
     (folder / LINKS_FOLDER).mkdir(parents=True, exist_ok=True)
     (folder / ACCOUNTS_FILE).write_text(Accounts(accounts=people, tokens=tokens).model_dump_json())

@@ -9,13 +9,28 @@ from typing import Any
 from bus import answer
 from bus.seal import SealKeys
 from bus.sign import signed, signing_keys
-from contracts.catalogue import FLUX, KEYS, SUBMIT, TOFU, TOKEN
+from contracts.catalogue import APPROVE, FLUX, KEYS, RESTORE, STATE, STATE_VERSIONS, SUBMIT, TOFU, TOKEN
 from contracts.proof import Gone, Proof
-from contracts.questions import Accepted, Asker, KeysReply, Nothing, Submit, Token, TokenReply
+from contracts.questions import (
+    Accepted,
+    Approve,
+    Asker,
+    KeysReply,
+    Nothing,
+    OfSovereign,
+    OfState,
+    Restore,
+    StateReply,
+    StateVersion,
+    StateVersionsReply,
+    Submit,
+    Token,
+    TokenReply,
+)
 from contracts.request import SealedSecret
-from contracts.tofu import TofuDestroyed
+from contracts.tofu import TofuDestroyed, TofuPlanned
+from tests.integration.gateway.conftest import OPERATOR, OTHER, VIEWER, Edge, EdgeOf, StandIn
 from tests.integration.gateway.conftest import TOKEN as API_TOKEN
-from tests.integration.gateway.conftest import Edge, EdgeOf, StandIn
 from tests.requests import CLOUD_TOKEN, SSH_KEY
 from tests.unit.gateway import story
 
@@ -179,3 +194,82 @@ async def test_logs_are_printed_and_followed_from_where_the_printing_ended(edge_
     process.terminate()
     await process.wait()
     assert texts == ["installing cilium", "cilium is ready"]
+
+
+async def test_the_states_versions_are_listed_pulled_and_restored_by_command(
+    edge_of: EdgeOf, stand_in: StandIn
+) -> None:
+    edge = await edge_of()
+    await edge.say(*story.facts())
+    asked: list[tuple[OfSovereign, Asker | None]] = []
+    rows = (
+        StateVersion(serial=9, written_under=4, stored_bytes=12345, resources=14, newest=True),
+        StateVersion(serial=8, written_under=3, stored_bytes=12001, resources=12),
+    )
+
+    async def versions(request: OfSovereign, asker: Asker | None) -> StateVersionsReply:
+        asked.append((request, asker))
+        return StateVersionsReply(versions=rows)
+
+    async def one(request: OfState, asker: Asker | None) -> StateReply:
+        asked.append((request, asker))
+        return StateReply(serial=request.serial or 9, document='{"serial": 9}')
+
+    async def restored(request: Restore, asker: Asker | None) -> Accepted:
+        asked.append((request, asker))
+        return Accepted(sovereign=request.sovereign, life=1, run=1, event_id=story.CAUSE)
+
+    await stand_in(answer(STATE_VERSIONS, versions), answer(STATE, one), answer(RESTORE, restored))
+    code, out, err = await catalyst(edge, "state", "versions", story.FQDN)
+    assert (code, err) == (0, "")
+    newest, older = out.splitlines()
+    assert newest.split() == ["9", "14", "resources", "12345", "bytes", "newest"]
+    assert older.split() == ["8", "12", "resources", "12001", "bytes"]
+    code, out, _ = await catalyst(edge, "state", "versions", story.FQDN, "--json")
+    assert [row["serial"] for row in json.loads(out)["versions"]] == [9, 8]
+
+    code, out, _ = await catalyst(edge, "state", "pull", story.FQDN)
+    assert (code, json.loads(out)) == (0, {"serial": 9})
+    assert asked[-1][0] == OfState(sovereign=story.ID, serial=0)
+    await catalyst(edge, "state", "pull", story.FQDN, "--serial", "8")
+    assert asked[-1][0] == OfState(sovereign=story.ID, serial=8)
+
+    code, out, _ = await catalyst(edge, "state", "restore", story.FQDN, "--serial", "8", "--reason", "edited by hand")
+    assert (code, "restore of version 8 accepted" in out) == (0, True)
+    request, asker = asked[-1]
+    assert request == Restore(sovereign=story.ID, serial=8, reason="edited by hand")
+    assert asker is not None
+    assert asker.actor == "ada"
+
+    count = len(asked)
+    code, _, err = await catalyst(edge, "state", "restore", story.FQDN, "--serial", "8")
+    assert (code, "--reason" in err) == (2, True)
+    for token, refusal in ((VIEWER, "not-allowed"), (OTHER, "unknown-sovereign")):
+        code, _, err = await catalyst(edge, "state", "pull", story.FQDN, token=token)
+        assert code == 4
+        assert refusal in err or token == OTHER, err
+    assert len(asked) == count, "whoever may not is not even asked for"
+
+
+async def test_a_plan_is_approved_by_an_approver_of_the_owner_and_by_nobody_else(
+    edge_of: EdgeOf, stand_in: StandIn
+) -> None:
+    edge = await edge_of()
+    digest = "ab" * 32
+    planned = TofuPlanned(add=0, change=0, destroy=1, digest=digest, needs_approval=True, reasons=("w1 goes",))
+    await edge.say(story.requested(), planned)
+    approved: list[Approve] = []
+
+    async def approve(request: Approve, _asker: Asker | None) -> Accepted:
+        approved.append(request)
+        return Accepted(sovereign=request.sovereign, life=1, run=1, event_id=story.CAUSE)
+
+    await stand_in(answer(APPROVE, approve))
+    for token in (VIEWER, OPERATOR, OTHER):
+        code, _, err = await catalyst(edge, "approve", story.FQDN, "--digest", digest, token=token)
+        assert code == 4
+        assert ("unknown-sovereign" if token == OTHER else "not-allowed") in err
+    assert approved == []
+    code, out, _ = await catalyst(edge, "approve", story.FQDN, "--digest", digest)
+    assert (code, "approval accepted" in out) == (0, True)
+    assert approved == [Approve(sovereign=story.ID, plan_digest=digest)]

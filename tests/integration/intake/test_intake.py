@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from bus import Answer, Bus
-from contracts.catalogue import CANCEL, DECOMMISSION, REPROVISION, RETRY, SSH, SUBMIT
+from contracts.catalogue import APPROVE, CANCEL, DECOMMISSION, REPROVISION, RETRY, SSH, SUBMIT
 from contracts.dns import DnsRefused, DnsReleased
 from contracts.errors import trouble
 from contracts.event import About
 from contracts.history import History
-from contracts.questions import Command, Decommission, Reprovision, Retry, Ssh, Submit
+from contracts.questions import Approve, Command, Decommission, Reprovision, Retry, Ssh, Submit
 from contracts.request import SealedSecret
 from contracts.sovereign import SovereignDecommissionRequested, SovereignRequested
 from contracts.summary import Summary
-from contracts.tofu import TofuFailed
+from contracts.tofu import TofuFailed, TofuPlanned
 from tests.conftest import BusOf
 from tests.integration.intake.conftest import OPERATOR, RIVAL, running, until
 from tests.requests import request_body, sealed_token
@@ -226,6 +226,29 @@ async def test_the_loser_of_a_race_never_overwrites_the_winners_secret(running_i
     stored = await tofu.kv("sealed").get("tofu-runner.demo_omani_works.1.cloud-token")
     assert stored is not None
     assert json.loads(stored.value)["ciphertext"] == winner["secrets"][0]["ciphertext"]
+
+
+async def test_an_approval_by_who_may_not_or_of_another_plan_changes_nothing(
+    running_intake: Bus, bus_of: BusOf
+) -> None:
+    gateway, tofu = await bus_of("gateway"), await bus_of("tofu-runner")
+    asked = await gateway.ask(SUBMIT, Submit(body=request_body()), asker=OPERATOR)
+    about = About(sovereign="demo_omani_works", owner="omantel", life=1, run=1)
+    planned = TofuPlanned(add=0, change=0, destroy=1, digest="a" * 64, needs_approval=True)
+    await tofu.journal.append([planned], about, cause=asked.event_id, after=await tofu.journal.fold("demo_omani_works"))
+    approver = OPERATOR.model_copy(update={"roles": ("approver",)})
+    rival = RIVAL.model_copy(update={"roles": ("approver",)})
+    this = Approve(sovereign="demo_omani_works", plan_digest="a" * 64)
+    other = Approve(sovereign="demo_omani_works", plan_digest="b" * 64)
+    refusals = []
+    for command, asker in ((this, None), (this, OPERATOR), (this, rival), (other, approver)):
+        with pytest.raises(Answer) as refused:
+            await gateway.ask(APPROVE, command, asker=asker)
+        refusals.append(refused.value.trouble.code)
+    assert refusals == ["not-allowed", "not-allowed", "unknown-sovereign", "plan-stale"]
+    assert not await _fact(running_intake, "sovereign.approved")
+    await gateway.ask(APPROVE, this, asker=approver)
+    assert await _fact(running_intake, "sovereign.approved")
 
 
 async def test_ssh_is_opened_and_closed_by_a_run_that_differs_in_nothing_else(

@@ -1,5 +1,6 @@
 """The state backend: what it takes, and what it refuses with nothing changed."""
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from yarl import URL
 
 from bus import Bus
 from tests.conftest import BusOf
@@ -147,6 +149,23 @@ async def test_a_body_that_its_checksum_does_not_fit_is_refused(place: Place) ->
     assert await place.call("GET") == 404
     right = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     assert await place.post(body, **{"Content-MD5": right}) == 200
+
+
+async def test_a_body_that_ends_early_is_no_version(place: Place) -> None:
+    good, next_one = state(1, "a"), state(2, "a", "b")
+    assert await place.post(good) == 200
+    before = await place.keys()
+    url = URL(place.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"POST {url.path} HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: {credential(PASSWORD)['Authorization']}\r\n"
+    writer.write(f"{head}Content-Length: {len(next_one)}\r\n\r\n".encode() + next_one[:-30])
+    writer.write_eof()
+    async with asyncio.timeout(20):
+        assert b" 200 " not in await reader.read()
+    writer.close()
+    assert await place.keys() == before
+    assert await place.versions.load() == good
+    assert await place.post(next_one) == 200
 
 
 async def test_a_wrong_password_gets_neither_state_nor_key(place: Place) -> None:

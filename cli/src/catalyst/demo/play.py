@@ -27,6 +27,7 @@ from contracts.questions import Asker, Decommission, OfSovereign
 from contracts.topology import DOOR
 
 OWNER = "demo"
+_LABEL: Final = "catalyst-zero/sovereign"
 _ROLES: Final = ("operator", "approver")
 
 
@@ -149,14 +150,17 @@ class Play:
 
     async def inventory(self, sovereign: str) -> list[str]:
         """What the simulated cloud holds of a Sovereign: ``kind/name`` of everything labelled with it."""
+        return sorted(f"{kind}/{row['name']}" for kind, row in await self._labelled(sovereign))
+
+    async def resources(self, sovereign: str, kind: str) -> list[dict[str, Any]]:
+        """What the simulated cloud holds of a Sovereign, of one kind, as its API shows it."""
+        return [row for found, row in await self._labelled(sovereign) if found == kind]
+
+    async def _labelled(self, sovereign: str) -> list[tuple[str, dict[str, Any]]]:
         found = await self.control("GET", f"/inventory?project={self.project}")
         tables: dict[str, list[dict[str, Any]]] = found["projects"].get(self.project, {})
-        return sorted(
-            f"{kind}/{row['name']}"
-            for kind, rows in tables.items()
-            for row in rows
-            if (row.get("labels") or {}).get("catalyst-zero/sovereign") == sovereign
-        )
+        rows = [(kind, row) for kind, table in tables.items() for row in table]
+        return [(kind, row) for kind, row in rows if (row.get("labels") or {}).get(_LABEL) == sovereign]
 
     async def new_token(self, access: str = "read_write") -> str:
         """Another token of this play's project."""

@@ -158,7 +158,7 @@ class Commands:
                 raise _refused("plan-stale", command.sovereign, f"the plan that waits has digest {planned.digest}")
             return SovereignApproved(plan_digest=command.plan_digest, reason=command.reason)
 
-        return await self._say(command, asker, fact, {"running"})
+        return await self._say(command, _approver(asker), fact, {"running"})
 
     async def decommission(self, command: questions.Decommission, asker: Asker | None) -> Accepted:
         """Take everything away; the name typed again proves that it is meant."""
@@ -210,7 +210,7 @@ class Commands:
         stages = {"failed", "cancelled", "ready", "degraded", "handed-over"}
         return await self._say(
             command,
-            asker,
+            _approver(asker),
             lambda _history: SovereignRestoreRequested(serial=command.serial, reason=command.reason),
             stages,
         )
@@ -348,6 +348,15 @@ def _known(asker: Asker | None) -> Asker:
             trouble("not-allowed", attempted="take a command", on="ask.intake", message="nobody is named as asking")
         )
     return asker
+
+
+def _approver(asker: Asker | None) -> Asker:
+    """Who may decide about what destroys; the edge has looked already, but not everybody comes by the edge."""
+    who = _known(asker)
+    if not {"approver", "admin"} & set(who.roles):
+        message = f"{who.actor} is no approver"
+        raise Answer(trouble("not-allowed", attempted="take a command", on="ask.intake", message=message))
+    return who
 
 
 def _standing_of(history: History, who: Asker, sovereign: str, stages: set[str]) -> Standing:

@@ -9,10 +9,11 @@ from bus import connect
 from bus.sign import verify
 from catalyst.demo.play import Play
 from catalyst.demo.scenarios.scenario import Scenario
-from contracts.catalogue import APPROVE, CANCEL, KEYS, REPROVISION, RETRY, TOFU
+from contracts.catalogue import APPROVE, CANCEL, KEYS, REPROVISION, RETRY, SSH, TOFU
 from contracts.dns import DnsReserved
 from contracts.event import Event, Fact
-from contracts.questions import Approve, Command, Nothing, Reprovision, Retry
+from contracts.identity import sovereign_id
+from contracts.questions import Approve, Command, Nothing, Reprovision, Retry, Ssh
 from contracts.request import SealedSecret
 from contracts.sovereign import (
     SovereignCancelled,
@@ -31,6 +32,7 @@ from contracts.tofu import (
     TofuWaiting,
 )
 
+_LAPTOP: Final = "203.0.113.7/32"
 _ONE: Final = {"control_plane_count": 1, "control_plane_type": "cpx32", "worker_count": 0}
 
 
@@ -123,12 +125,33 @@ async def cancel(play: Play) -> None:
     play.check(not await play.inventory(sovereign), "decommissioned while it was being installed: nothing is left")
 
 
+async def _ssh(play: Play, fqdn: str, *, opened: bool) -> None:
+    """Open or close SSH for one network, as the playbooks begin, and see it in the cloud's own rules."""
+    sovereign, sequence = sovereign_id(fqdn), (await play.history(sovereign_id(fqdn))).upto
+    secrets = tuple(SealedSecret.model_validate(row) for row in play.body(fqdn)["secrets"])
+    await play.command(SSH, Ssh(sovereign=sovereign, cidr=_LAPTOP, open=opened, secrets=secrets))
+    applied = await _applied(play, sovereign, after=sequence)
+    history = await play.history(sovereign)
+    gated = history.data(TofuWaiting, run=history.run)
+    state = "opened" if opened else "closed"
+    in_place = (applied.add, applied.change, applied.destroy) == (0, 1, 0) and gated is None
+    play.check(in_place, f"SSH was {state} for {_LAPTOP} in place, and nobody was asked")
+    rules = (await play.resources(sovereign, "firewalls"))[0]["rules"]
+    listed = any(rule["port"] == "22" and _LAPTOP in rule["source_ips"] for rule in rules)
+    play.check(listed == opened, f"the firewall's own rules {'have' if opened else 'no longer have'} it")
+    await play.until(sovereign, SovereignReady, after=sequence)
+
+
 async def approve(play: Play) -> None:
     """A change that destroys a server waits for an approval of this very plan; nothing is touched before."""
     fqdn = play.name("approve")
     sovereign = await play.request(fqdn)
     await play.until(sovereign, SovereignHandedOver)
-    before, sequence = await play.inventory(sovereign), (await play.history(sovereign)).upto
+    before = await play.inventory(sovereign)
+    await _ssh(play, fqdn, opened=True)
+    await _ssh(play, fqdn, opened=False)
+    play.check(await play.inventory(sovereign) == before, "and nothing else of the cloud was touched")
+    sequence = (await play.history(sovereign)).upto
     await play.request(fqdn, topology={"region": "fsn1", **_ONE})
     await play.until(sovereign, TofuWaiting, after=sequence)
     history = await play.history(sovereign)
@@ -214,7 +237,7 @@ CLOUD: Final = (
         "throttled", "the project's calls are used up: the run waits and goes on by itself", throttled, "throttled"
     ),
     Scenario("cancel", "cancelled in the middle, retried, then taken away in the middle", cancel, "cancel"),
-    Scenario("approve", "a change that destroys a server waits for an approval", approve, "approve"),
+    Scenario("approve", "SSH is opened in place; what destroys a server waits for an approval", approve, "approve"),
     Scenario("reprovision", "taken away and built anew, under the same name and with its zone", reprovision, "anew"),
     Scenario(
         "state-lost", "the state is deleted: a re-run adopts, a decommission finds everything", state_lost, "lost"

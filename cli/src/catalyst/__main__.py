@@ -6,6 +6,7 @@ from catalyst.commands import (
     acting,
     asking,
     bundling,
+    completing,
     keeping,
     letters,
     looking,
@@ -24,7 +25,7 @@ def main() -> None:
     """Provision Sovereigns: ask, watch, act.
 
     CATALYST_URL names the gateway, CATALYST_API_TOKEN or CATALYST_API_TOKEN_FILE who you are.
-    Exit codes: 0 done, 2 wrong usage, 3 not reachable, 4 refused, 5 the watched run ended badly.
+    Exit codes: 0 done, 1 interrupted, 2 wrong usage, 3 not reachable, 4 refused, 5 the watched run ended badly.
     """
 
 
@@ -54,6 +55,7 @@ for command in (
     operating.user,
     operating.keys,
     operating.doctor,
+    completing.completion,
     letters.dlq,
     streaming.streams,
     streaming.topology,

@@ -1,8 +1,8 @@
 """How the command ends: exit codes, and errors in two lines (what, what to do).
 
-0  done                      4  refused by Catalyst Zero (a problem document)
+0  done                      3  the gateway or broker cannot be reached
+1  interrupted by Ctrl-C     4  refused by Catalyst Zero (a problem document)
 2  wrong usage (click's)     5  the watched run ended in failed, cancelled or degraded
-3  the gateway or broker cannot be reached
 """
 
 import sys

@@ -36,7 +36,12 @@ def body_of(file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
             body = json.loads(file.read_text())
         except ValueError as error:
             raise Failure(f"{file} is no JSON: {error}", "see catalyst request --example") from None
-    for path, value in flags.items():
+    return merged(body, flags)
+
+
+def merged(body: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The body with these values at their paths; None leaves what is there."""
+    for path, value in values.items():
         if value is None:
             continue
         *parents, name = path.split(".")
@@ -54,6 +59,35 @@ EXAMPLE: dict[str, Any] = {
     "ssh_public_key": "ssh-ed25519 AAAA... sovereign-admin@omantel",
     "admin_email": "admin@omantel.example",
 }
+
+
+QUESTIONS: tuple[tuple[str, str, str | None], ...] = (
+    ("domain.fqdn", "Name of the Sovereign, such as omantel.omani.works", None),
+    ("organisation.name", "Organisation", None),
+    ("topology.region", "Region (fsn1, nbg1, hel1, ash, hil)", "fsn1"),
+    ("admin_email", "E-mail address of the sovereign-admin", None),
+    ("ssh_public_key", "File with the SSH public key", "~/.ssh/sovereign_admin.pub"),
+)
+"""What a request must have: path, question, what Enter alone takes."""
+
+
+def asked_for(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with what was missing, asked of the person at the terminal."""
+    given: dict[str, Any] = {}
+    for path, question, usual in QUESTIONS:
+        parent, _, name = path.rpartition(".")
+        if (body.get(parent, {}) if parent else body).get(name) is not None:
+            continue
+        answer = str(click.prompt(question, default=usual, err=True)).strip()
+        given[path] = _public_key(answer) if path == "ssh_public_key" else answer
+    return merged(body, given)
+
+
+def _public_key(file: str) -> str:
+    try:
+        return Path(file).expanduser().read_text().strip()
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", "give the .pub file that ssh-keygen made") from None
 
 
 @click.command()
@@ -95,6 +129,8 @@ def request(
             "ssh_public_key": ssh_key.read_text().strip() if ssh_key else None,
         },
     )
+    if flags["file"] is None and sys.stdin.isatty():
+        body = asked_for(body)
     has_token = any(row.get("purpose") == CLOUD_TOKEN for row in body.get("secrets", []))
     token = None if has_token else read_secret(token_file, "Hetzner Cloud API token")
     reply = submit(body, token, flags["idempotency_key"] or str(uuid.uuid4()))

@@ -98,18 +98,21 @@ def show_(number: int, *, as_json: bool) -> None:
 
 @dlq.command()
 @number_argument
-def replay(number: int) -> None:
+@json_option
+def replay(number: int, *, as_json: bool) -> None:
     """Give the original to its consumer's service again, and to nobody else."""
-    letter = _replay(number).letter
-    click.echo(f"{letter.subject} goes to {letter.consumer} again; it is buried anew if that fails.")
+    entry = _replay(number)
+    text = f"{entry.letter.subject} goes to {entry.letter.consumer} again; it is buried anew if that fails."
+    show(_body(entry), as_json=as_json, text=text)
 
 
 @dlq.command()
 @number_argument
-def drop(number: int) -> None:
+@json_option
+def drop(number: int, *, as_json: bool) -> None:
     """Forget a dead letter. A fact that it was about stays in its stream."""
     _drop(number)
-    click.echo(f"dead letter {number} is dropped")
+    show({"dropped": number}, as_json=as_json, text=f"dead letter {number} is dropped")
 
 
 def _body(entry: Entry) -> dict[str, Any]:

@@ -35,38 +35,45 @@ def user() -> None:
 @click.option("--owner", required=True, help="The organisation whose Sovereigns this person sees.")
 @click.option("--role", "roles", multiple=True, type=click.Choice(_ROLES), default=("viewer",), show_default=True)
 @click.option("--no-password", is_flag=True, help="Logs in by link or token only.")
-def add(name: str, *, owner: str, roles: tuple[AccountRole, ...], no_password: bool) -> None:
+@json_option
+def add(name: str, *, owner: str, roles: tuple[AccountRole, ...], no_password: bool, as_json: bool) -> None:
     """Make an account, or change it."""
     password = "" if no_password else click.prompt("Password", hide_input=True, confirmation_prompt=True)
     folder = settings().accounts_dir
-    AccountsFolder(folder).put(name, owner=owner, roles=roles, password=password)
-    click.echo(f"{name} of {owner} ({', '.join(roles)}) in {folder}")
+    account = AccountsFolder(folder).put(name, owner=owner, roles=roles, password=password)
+    text = f"{name} of {owner} ({', '.join(roles)}) in {folder}"
+    show(account.model_dump(mode="json", exclude={"password"}), as_json=as_json, text=text)
 
 
 @user.command()
 @click.argument("name")
 @click.option("--label", default="", help="What it is for.")
 @click.option("--days", type=int, help="It ends after so many days.")
-def token(name: str, *, label: str, days: int | None) -> None:
+@json_option
+def token(name: str, *, label: str, days: int | None, as_json: bool) -> None:
     """A new API token of an account, shown once."""
     folder = _with(name)
-    click.echo(folder.token(name, label=label, lasts=timedelta(days=days) if days else None))
+    made = folder.token(name, label=label, lasts=timedelta(days=days) if days else None)
+    show({"account": name, "token": made}, as_json=as_json, text=made)
 
 
 @user.command()
 @click.argument("name")
 @click.option("--minutes", type=int, default=15, show_default=True, help="It ends after so many minutes.")
-def link(name: str, *, minutes: int) -> None:
+@json_option
+def link(name: str, *, minutes: int, as_json: bool) -> None:
     """A link that logs an account in, once."""
-    click.echo(login_url(settings().url, _with(name).link(name, lasts=timedelta(minutes=minutes))))
+    url = login_url(settings().url, _with(name).link(name, lasts=timedelta(minutes=minutes)))
+    show({"account": name, "url": url}, as_json=as_json, text=url)
 
 
 @user.command()
 @click.argument("name")
-def disable(name: str) -> None:
+@json_option
+def disable(name: str, *, as_json: bool) -> None:
     """Lock an account out at once and delete its tokens."""
     _with(name).disable(name)
-    click.echo(f"{name} is locked out")
+    show({"account": name, "disabled": True}, as_json=as_json, text=f"{name} is locked out")
 
 
 @user.command(name="list")
@@ -96,10 +103,11 @@ def keys() -> None:
 
 
 @keys.command()
-def init() -> None:
+@json_option
+def init(*, as_json: bool) -> None:
     """Make what is missing; never touches what exists."""
     made = init_keys(settings().keys_dir)
-    click.echo("\n".join(made) or "Nothing was missing.")
+    show(made, as_json=as_json, text="\n".join(made) or "Nothing was missing.")
 
 
 kind_option = click.option(
@@ -110,16 +118,15 @@ kind_option = click.option(
 @keys.command()
 @click.argument("name", type=click.Choice(USERS), metavar="NAME")
 @kind_option
-def rotate(name: str, *, kind: str) -> None:
+@json_option
+def rotate(name: str, *, kind: str, as_json: bool) -> None:
     """A new key for a service or user; the old ones stay good until they are retired.
 
     Replicas read their key files when they start, servers their configuration when it is reloaded.
     """
     folder = settings().keys_dir
-    if kind == "nkey":
-        click.echo(rotate_nkey(folder, name))
-    else:
-        click.echo(rotate_seal_key(folder, _reader(name)))
+    key = rotate_nkey(folder, name) if kind == "nkey" else rotate_seal_key(folder, _reader(name))
+    show({"owner": name, "kind": kind, "key": key}, as_json=as_json, text=key)
 
 
 @on_the_broker(ADMIN)
@@ -130,18 +137,21 @@ async def _in_use(bus: Bus, reader: str) -> Mapping[str, int]:
 @keys.command()
 @click.argument("name", type=click.Choice(USERS), metavar="NAME")
 @kind_option
-def retire(name: str, *, kind: str) -> None:
+@json_option
+def retire(name: str, *, kind: str, as_json: bool) -> None:
     """End the old keys of a service or user. A sealing key that a resting secret needs stays until that ends."""
     folder = settings().keys_dir
     if kind == "nkey":
         gone = retire_nkeys(folder, name)
-        click.echo("\n".join(f"{key} is accepted no longer" for key in gone) or "There was no old key.")
+        text = "\n".join(f"{key} is accepted no longer" for key in gone) or "There was no old key."
+        show({"retired": gone, "kept": []}, as_json=as_json, text=text)
         return
     in_use = _in_use(_reader(name))
     gone = retire_seal_keys(folder, name, in_use=in_use)
     rows = [row for row in list_keys(folder) if row.owner == name and row.state == "opens"]
     kept = [f"{row.kind} stays: {in_use[row.kind.split()[1]]} secrets are sealed to it" for row in rows]
-    click.echo("\n".join([*(f"seal {kid} is retired" for kid in gone), *kept]) or "There was no old key.")
+    text = "\n".join([*(f"seal {kid} is retired" for kid in gone), *kept]) or "There was no old key."
+    show({"retired": gone, "kept": [row.kind.split()[1] for row in rows]}, as_json=as_json, text=text)
 
 
 def _reader(name: str) -> str:

@@ -7,12 +7,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic import ValidationError
 
 from catalyst.edge import Edge, edge
 from catalyst.failing import Failure
 from catalyst.settings import CliSettings
 from contracts.identity import sovereign_id
+
+_COMPLETE_WITHIN_S = 2.0
+"""A person who pressed the tabulator waits no longer."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +33,19 @@ class SovereignName(click.ParamType[str]):
             return sovereign_id(str(value).replace("_", "."))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002 - click's signature
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The names that the gateway lists for us; none when it does not answer at once."""
+        try:
+            rows = _listed()
+        except (Failure, TimeoutError):
+            return []
+        return [CompletionItem(row["fqdn"], help=row["word"]) for row in rows if row["fqdn"].startswith(incomplete)]
 
 
 SOVEREIGN = SovereignName()
@@ -57,6 +74,13 @@ def on_the_edge(work: Callable[Concatenate[Edge, P], Awaitable[T]]) -> Callable[
         return run_loop(run())
 
     return command
+
+
+@on_the_edge
+async def _listed(session: Edge) -> list[dict[str, Any]]:
+    async with asyncio.timeout(_COMPLETE_WITHIN_S):
+        found: list[dict[str, Any]] = (await session.call("GET", "/api/v1/sovereigns"))["sovereigns"]
+        return found
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:

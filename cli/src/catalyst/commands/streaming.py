@@ -67,10 +67,12 @@ async def _ensure(bus: Bus, *, replicas: int, scale: float, destructive: bool, d
 )
 @click.option("--dry-run", is_flag=True, help="Print the difference, change nothing.")
 @click.option("--destructive", is_flag=True, help="Also carry out what loses data.")
-def topology(*, replicas: str, scale: float, dry_run: bool, destructive: bool) -> None:
+@json_option
+def topology(*, replicas: str, scale: float, dry_run: bool, destructive: bool, as_json: bool) -> None:
     """Create or update streams, consumers and buckets as the catalogue wants them; prints what differs."""
     try:
         changes = _ensure(replicas=int(replicas), scale=scale, destructive=destructive, dry_run=dry_run)
     except Destructive as error:
         raise Failure(f"{error}. Nothing was changed", "if that is meant, add --destructive") from None
-    click.echo("\n".join(map(str, changes)) or "Everything is as it should be.")
+    text = "\n".join(map(str, changes)) or "Everything is as it should be."
+    show([str(change) for change in changes], as_json=as_json, text=text)

@@ -32,6 +32,12 @@ def ready(status: str, reason: str, message: str = "", generation: int | None = 
     return cond("Ready", status, reason, message, generation=generation)
 
 
+def checked(ended: str, attempted: str = "main@sha1:a") -> dict[str, Any]:
+    """How the last check of a Kustomization ended, and which revision it is at now."""
+    newest = {"lastReconciledStatus": ended, "metadata": {"revision": "main@sha1:a"}}
+    return {"history": [newest], "lastAttemptedRevision": attempted}
+
+
 HELM_RELEASE_ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("no status at all", raw(observed=None), "pending"),
     ("reconciling only", raw("r", RECONCILING, observed=-1), "working"),
@@ -80,6 +86,10 @@ OTHER_ROWS: list[tuple[str, Kind, dict[str, Any], str]] = [
         for reason in ("BuildFailed", "ReconciliationFailed", "HealthCheckFailed", "PruneFailed")
     ),
     ("kustomization without artifact", KUSTOMIZATION, raw("k", ready("False", "ArtifactFailed"), observed=-1), "blocked"),
+    ("kustomization checked again", KUSTOMIZATION, raw("k", RECONCILING, ready("Unknown", "Progressing"), status=checked("ReconciliationSucceeded")), "ready"),
+    ("kustomization checked again after a failure", KUSTOMIZATION, raw("k", RECONCILING, ready("Unknown", "Progressing"), observed=-1, status=checked("HealthCheckFailed")), "retrying"),
+    ("kustomization at another revision", KUSTOMIZATION, raw("k", RECONCILING, ready("Unknown", "Progressing"), status=checked("ReconciliationSucceeded", attempted="main@sha1:b")), "working"),
+    ("kustomization with another spec", KUSTOMIZATION, raw("k", RECONCILING, ready("Unknown", "Progressing", generation=2), generation=2, status=checked("ReconciliationSucceeded")), "working"),
     ("kustomization waits", KUSTOMIZATION, raw("k", ready("False", "DependencyNotReady"), observed=-1), "blocked"),
     ("kustomization feature gate", KUSTOMIZATION, raw("k", ready("False", "FeatureGateDisabled"), observed=-1), "failed"),
     ("source ready", GIT_REPOSITORY, raw("s", ready("True", "Succeeded")), "ready"),
@@ -130,6 +140,12 @@ def test_whatever_a_status_holds_the_decision_is_total(kind: str, status: Any, s
         found = seen(KINDS[kind], item)
         assert found is not None
         assert occurrence(found, decide(found)).startswith("u/")
+
+
+def test_one_that_gives_up_is_one_change_although_its_generation_is_observed_a_moment_later() -> None:
+    stalled = (ready("False", "InstallFailed"), cond("Stalled", "True", "RetriesExceeded"))
+    before, after = (record(raw("r", *stalled, observed=observed)) for observed in (-1, 1))
+    assert occurrence(before, decide(before)) == occurrence(after, decide(after))
 
 
 def test_a_message_of_100_kib_is_cut_and_a_nameless_object_is_passed_over() -> None:

@@ -51,7 +51,7 @@ _ROWS: Final[tuple[Code, ...]] = (
     row("storageclass-missing", "us", True, "Pending PVCs and no default StorageClass: install local-path-provisioner and mark it default.", f"{_TABLE}, row 9; StorageClass missing"),
     # Its two incident sections.
     row("flux-removed", "us", False, "Flux was deleted by its own chart's rollback (version pins differ): reprovision with matching pins.", "runbook: bp-flux double-install"),
-    row("flux-not-reconciling", "us", True, "No HelmRelease appeared: check GitRepository, then Kustomization, then the controllers' logs, then reconcile.", "runbook: Phase 1 watch shows 0 HelmReleases"),
+    row("flux-not-reconciling", "us", True, "No HelmRelease appeared, or a controller is away: check GitRepository, then Kustomization, then the controllers' logs, then reconcile.", "runbook: Phase 1 watch shows 0 HelmReleases"),
     # Its two silence rules.
     row("silent-stream", "us", True, "Nothing was said for 60 s: the heartbeat tells which service is alive; reload the page, nothing is lost.", "runbook: Watch the SSE event stream"),
     row("silent-apply", "cloud", True, "No progress for 5 minutes during apply: look for stuck servers in the Hetzner console; rate limits resolve by themselves.", "runbook: Watch the SSE event stream"),

@@ -25,7 +25,8 @@ REMEDIATED: Final = frozenset({"UninstallSucceeded", "RollbackSucceeded"})
 """The failed attempt was taken back; another may follow."""
 EXHAUSTED: Final = "retries exhausted"
 """How controllers before Stalled existed said that they had given up."""
-MISSING_SOURCE: Final = frozenset({"HelmChart", "OCIRepository", "HelmRepository", "GitRepository"})
+APPLIED: Final = "ReconciliationSucceeded"
+"""A Kustomization's reason for being ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def occurrence(seen: Seen, verdict: Verdict) -> str:
     if verdict.state == "gone":
         return f"{seen.uid}/gone"
     since = verdict.since.isoformat() if verdict.since else ""
-    return f"{seen.uid}/{seen.observed}/{verdict.state}/{since or seen.mark}/{seen.revision}"
+    return f"{seen.uid}/{seen.generation}/{verdict.state}/{since or seen.mark}/{seen.revision}"
 
 
 def _by(state: State, condition: Condition) -> Verdict:
@@ -130,6 +131,21 @@ def _source(seen: Seen) -> Verdict:
     return verdict
 
 
+def _kustomization(seen: Seen) -> Verdict:
+    """Checked again, it says Ready=Unknown meanwhile: it stays what its last check of this revision made it.
+
+    Its Ready condition changes at each check, so the time of that tells nothing of a ready one.
+    """
+    verdict = _flux_object(seen)
+    if verdict.state == "ready":
+        return Verdict("ready", verdict.reason, verdict.message)
+    if verdict.state != "working" or not seen.last:
+        return verdict
+    if seen.last != APPLIED:
+        return Verdict("retrying", seen.last, verdict.message)
+    return Verdict("ready", APPLIED) if seen.observed == seen.generation else verdict
+
+
 def _deployment(seen: Seen) -> Verdict:
     progressing, available = seen.condition("Progressing"), seen.condition("Available")
     since = available.since if available else None
@@ -164,7 +180,7 @@ _BY_KIND: Final[dict[str, Callable[[Seen], Verdict]]] = {
     "OCIRepository": _source,
     "HelmRepository": _source,
     "HelmChart": _source,
-    "Kustomization": _flux_object,
+    "Kustomization": _kustomization,
     "HelmRelease": _flux_object,
     "Deployment": _deployment,
     "StatefulSet": _replicated,

@@ -33,6 +33,8 @@ from flux_watcher.watch import Connect, Secrets
 
 ERASED = "sealed kubeconfig"
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
+RESET_AT = "reconcile.fluxcd.io/resetAt"
+"""With the same value: forget how often it failed."""
 _RETRY = timedelta(seconds=10)
 
 
@@ -135,9 +137,11 @@ async def reconcile(
             page = await cluster.page(HELM_RELEASE, limit=500)
             names = [str(item["metadata"]["name"]) for item in page.items if _in_flux_system(item)]
             objects += [(kind, each) for each in names for kind in (KUSTOMIZATION, HELM_RELEASE)]
-        stamp = {"metadata": {"annotations": {REQUESTED_AT: now()}}}
+        at = now()
         for kind, each in objects:
-            await _patch(cluster, kind, each, stamp)
+            # A release that used up its retries is tried anew: whoever asks for it has mended something.
+            reset = {RESET_AT: at} if kind is HELM_RELEASE else {}
+            await _patch(cluster, kind, each, {"metadata": {"annotations": {REQUESTED_AT: at, **reset}}})
     return ()
 
 

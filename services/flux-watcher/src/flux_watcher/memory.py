@@ -77,7 +77,7 @@ class Memory:
     cluster_uid: str = ""
     """Which cluster it is; known over all runs of the life."""
     progress_at: datetime | None = None
-    """When anything of this run moved last."""
+    """When anything of this run came to a state that it had not been in before."""
 
     @classmethod
     def of(cls, history: History, *, run: int) -> "Memory":
@@ -93,9 +93,9 @@ class Memory:
     def add(self, event: Event[Any]) -> None:
         """Remember a fact."""
         self.ids.add(event.id)
-        fact = event.data
+        fact, moved = event.data, not isinstance(event.data, FluxStalled | ProbeFailed)
         if (told := told_of(fact)) is not None:
-            self._add_object(event.time, *told)
+            moved = self._add_object(event.time, *told)
             self.appeared = self.appeared or isinstance(fact, ReleaseFact)
         elif isinstance(fact, FluxBootstrapped):
             self.bootstrapped = True
@@ -109,15 +109,18 @@ class Memory:
             self.passed, self.failed, self.last_failed = None, event.id, event.id
         elif not isinstance(fact, FluxStalled):
             return
-        if not isinstance(fact, FluxStalled | ProbeFailed):
+        if moved:
             self.progress_at = max(self.progress_at or event.time, event.time)
 
-    def _add_object(self, at: datetime, title: str, state: str, occurrence: str) -> None:
+    def _add_object(self, at: datetime, title: str, state: str, occurrence: str) -> bool:
+        """Whether it moved: one that is tried again and again, and fails in between, stands still."""
         told = self.told.setdefault(title, Told())
+        moved = state not in told.states
         told.occurrences.add(occurrence)
         told.states.add(state)
         told.last_state, told.last_occurrence, told.last_at = state, occurrence, at
         told.seen, told.changes = occurrence, 0
+        return moved
 
     def due(
         self, title: str, state: str, occurrence: str, now: datetime, *, quiet: bool = False, timeless: bool = False
@@ -125,7 +128,7 @@ class Memory:
         """Whether this state of an object is to be said.
 
         Of a quiet one only the change away from ready and back is. Where a status tells no time of its changes, only
-        another state than the one said last is a change.
+        another state than the one said last is a change, or the same of another revision.
         """
         told = self.told.setdefault(title, Told())
         if occurrence != told.seen:
@@ -133,11 +136,17 @@ class Memory:
             told.changes += 1
         if occurrence in told.occurrences:
             return NOT_DUE
-        if (quiet and state == (told.last_state or "ready")) or (timeless and state == told.last_state):
+        same = state == told.last_state and _revision(occurrence) == _revision(told.last_occurrence)
+        if (quiet and state == (told.last_state or "ready")) or (timeless and same):
             return NOT_DUE
         if state not in told.states or told.last_at is None or now >= told.last_at + DAMPING:
             return Due(now=True, changes=max(told.changes, 1))
         return Due(at=told.last_at + DAMPING)
+
+
+def _revision(occurrence: str) -> str:
+    """The part that names what was attempted, or the end of it."""
+    return occurrence.rpartition("/")[2]
 
 
 def told_of(fact: Fact) -> tuple[str, str, str] | None:

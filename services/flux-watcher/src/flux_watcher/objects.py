@@ -100,6 +100,8 @@ class Seen:
     """A HelmRelease that was deployed before; a Kustomization that was applied before."""
     desired: int = 0
     available: int = 0
+    last: str = ""
+    """How the last check of the revision that it attempts ended: a Kustomization's reason."""
     static: bool = False
     """Never has conditions: an OCI HelmRepository is only an address."""
     mark: str = ""
@@ -235,11 +237,14 @@ def _depends(spec: _Item) -> tuple[str, ...]:
 def _kustomization(_item: _Item, spec: _Item, status: _Item) -> dict[str, Any]:
     applied = _text(status.get("lastAppliedRevision"))
     entries = _list(_map(status.get("inventory")).get("entries"))
+    newest = _map(next(iter(_list(status.get("history"))), None))
+    same = _map(newest.get("metadata")).get("revision") == status.get("lastAttemptedRevision")
     return {
         "depends_on": _depends(spec),
         "source": _reference(spec.get("sourceRef")),
         "revision": applied,
         "deployed": bool(applied or entries),
+        "last": _text(newest.get("lastReconciledStatus")) if same else "",
     }
 
 

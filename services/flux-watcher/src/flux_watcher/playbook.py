@@ -11,12 +11,13 @@ from typing import Final
 
 from contracts.errors import Trouble, trouble
 from flux_watcher.decide import Verdict, decide
-from flux_watcher.objects import Seen
+from flux_watcher.objects import FLUX_SYSTEM, Seen
 from flux_watcher.state import CONTROLLERS, Missing, Picture, Wanted
 
 PULL_REASONS: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable")
 RATE_LIMITS: Final = ("ratelimited", "rate limit", "too many certificates", "too many failed")
 EVIDENCE_LIMIT: Final = 12
+_CONTROLLERS: Final = frozenset(f"Deployment/{FLUX_SYSTEM}/{name}" for name in CONTROLLERS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _code(picture: Picture, wanted: Wanted, first: Missing, *, bootstrapped: boo
         return "source-unreachable"
     if kind in {"HelmChart", "OCIRepository"}:
         return "chart-missing" if _no_such_chart(first.verdict) else "source-unreachable"
-    if not appeared:
+    if not appeared or first.what in _CONTROLLERS:
         return "flux-not-reconciling"
     return code_of_component(picture, wanted, name) or "release-failed"
 

@@ -8,7 +8,7 @@ from typing import Final
 from bus import connect
 from bus.sign import verify
 from catalyst.demo.play import Play
-from catalyst.demo.scenarios.scenario import Scenario
+from catalyst.demo.scenarios.scenario import Scenario, reached
 from contracts.catalogue import APPROVE, CANCEL, KEYS, REPROVISION, RETRY, SSH, TOFU
 from contracts.dns import DnsReserved
 from contracts.event import Event, Fact
@@ -36,15 +36,6 @@ _LAPTOP: Final = "203.0.113.7/32"
 _ONE: Final = {"control_plane_count": 1, "control_plane_type": "cpx32", "worker_count": 0}
 
 
-async def _applied(play: Play, sovereign: str, *, after: int = 0, seconds: float = 300) -> TofuApplied:
-    """Wait until the cloud holds what was asked for."""
-    end = await play.until(sovereign, TofuApplied, SovereignFailed, seconds=seconds, after=after)
-    if isinstance(end.data, SovereignFailed):
-        play.check(False, f"applied, but it failed: {end.data.trouble.code}: {end.data.trouble.message}")  # noqa: FBT003
-    applied: TofuApplied = end.data
-    return applied
-
-
 async def _created(play: Play, sovereign: str, resource_type: str, *, after: int = 0) -> Event[Fact]:
     """Wait until a resource of this type is there."""
     while True:
@@ -61,7 +52,7 @@ async def capacity(play: Play) -> None:
     await play.control("PUT", "/capacity", full)
     topology = {"region": "hel1", **_ONE, "placement_fallback": "location"}
     sovereign = await play.request(play.name("capacity"), topology=topology)
-    applied = await _applied(play, sovereign)
+    applied = await reached(play, sovereign, TofuApplied)
     await play.control("PUT", "/capacity", [full[0] | {"remaining": None}])
     relocated = (await play.history(sovereign)).data(TofuRelocated)
     play.check(relocated, f"another place was chosen: {relocated.reason if relocated else ''}")
@@ -85,7 +76,7 @@ async def quota(play: Play) -> None:
     await play.control("PUT", "/limits", {"project": play.project, "limits": {"servers": 5}})
     sequence = (await play.history(sovereign)).upto
     await play.command(RETRY, Retry(sovereign=sovereign, reason="the limit was raised"))
-    await _applied(play, sovereign, after=sequence)
+    await reached(play, sovereign, TofuApplied, after=sequence)
     await play.made_once()
 
 
@@ -98,7 +89,7 @@ async def throttled(play: Play) -> None:
     play.check(isinstance(waiting, TofuWaiting) and waiting.why == "throttled", "the run waits, holding nothing")
     play.check(waiting.until and waiting.detail, f"until {waiting.until:%H:%M:%S}: {waiting.detail}")
     await play.control("PUT", "/rate", {"project": play.project, "remaining": 3600, "per_second": 1.0})
-    await _applied(play, sovereign)
+    await reached(play, sovereign, TofuApplied)
     await play.made_once()
 
 
@@ -114,7 +105,7 @@ async def cancel(play: Play) -> None:
     play.check("networks/cancel-omani-works-net" in kept, f"stopped in the middle; {len(kept)} resources are kept")
     sequence = (await play.history(sovereign)).upto
     await play.command(RETRY, Retry(sovereign=sovereign, reason="now"))
-    await _applied(play, sovereign, after=sequence)
+    await reached(play, sovereign, TofuApplied, after=sequence)
     # A server whose boot failed meanwhile, for want of what the cancel left out, is made anew: hence by names.
     names = await play.inventory(sovereign)
     play.check(
@@ -130,7 +121,7 @@ async def _ssh(play: Play, fqdn: str, *, opened: bool) -> None:
     sovereign, sequence = sovereign_id(fqdn), (await play.history(sovereign_id(fqdn))).upto
     secrets = tuple(SealedSecret.model_validate(row) for row in play.body(fqdn)["secrets"])
     await play.command(SSH, Ssh(sovereign=sovereign, cidr=_LAPTOP, open=opened, secrets=secrets))
-    applied = await _applied(play, sovereign, after=sequence)
+    applied = await reached(play, sovereign, TofuApplied, after=sequence)
     history = await play.history(sovereign)
     gated = history.data(TofuWaiting, run=history.run)
     state = "opened" if opened else "closed"
@@ -139,7 +130,7 @@ async def _ssh(play: Play, fqdn: str, *, opened: bool) -> None:
     rules = (await play.resources(sovereign, "firewalls"))[0]["rules"]
     listed = any(rule["port"] == "22" and _LAPTOP in rule["source_ips"] for rule in rules)
     play.check(listed == opened, f"the firewall's own rules {'have' if opened else 'no longer have'} it")
-    await play.until(sovereign, SovereignReady, after=sequence)
+    await reached(play, sovereign, SovereignReady, after=sequence)
 
 
 async def approve(play: Play) -> None:
@@ -162,7 +153,7 @@ async def approve(play: Play) -> None:
     play.check(await play.inventory(sovereign) == before, "and nothing is touched meanwhile")
     sequence = history.upto
     await play.command(APPROVE, Approve(sovereign=sovereign, plan_digest=planned.digest, reason="it is empty"))
-    applied = await _applied(play, sovereign, after=sequence)
+    applied = await reached(play, sovereign, TofuApplied, after=sequence)
     play.check(applied.destroy and not applied.add, f"the approved plan was applied: {applied.destroy} destroyed")
     left = await play.inventory(sovereign)
     play.check("servers/approve-omani-works-w1" not in left, "the worker is gone, everything else stays")
@@ -172,7 +163,7 @@ async def reprovision(play: Play) -> None:
     """A cluster that cannot be mended: taken away and built anew, under the same name and with the same zone."""
     fqdn = play.name("anew")
     sovereign = await play.request(fqdn, topology={"region": "fsn1", **_ONE})
-    before = await _applied(play, sovereign)
+    before = await reached(play, sovereign, TofuApplied)
     first = await play.history(sovereign)
     secrets = tuple(SealedSecret.model_validate(row) for row in play.body(fqdn)["secrets"])
     command = Reprovision(sovereign=sovereign, confirm=fqdn, secrets=secrets, reason="Flux was rolled back")
@@ -183,7 +174,7 @@ async def reprovision(play: Play) -> None:
     play.check(
         destroyed and destroyed.gone and not destroyed.left, "the former cluster is gone, proved by an inventory"
     )
-    await play.until(sovereign, SovereignReady, SovereignFailed, after=ended.upto)
+    await reached(play, sovereign, SovereignReady, after=ended.upto)
     second = await play.history(sovereign)
     applied = second.data(TofuApplied)
     play.check(second.life == first.life + 1 and applied, "the next life followed by itself, and is ready")
@@ -203,7 +194,7 @@ async def state_lost(play: Play) -> None:
     sequence = (await play.history(sovereign)).upto
     await _lose_state(play, sovereign)
     await play.request(fqdn, topology=topology)
-    applied = await _applied(play, sovereign, after=sequence)
+    applied = await reached(play, sovereign, TofuApplied, after=sequence)
     adopted = [item for item in await play.history(sovereign) if isinstance(item.event.data, TofuAdopted)]
     play.check(adopted and not applied.add, f"{len(adopted)} resources were adopted, none was made anew")
     await play.made_once()

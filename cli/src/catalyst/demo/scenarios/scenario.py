@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import yaml
 
-from catalyst.demo.play import Play
+from catalyst.demo.play import OutcomeWrong, Play
 from catalyst.stack.stack import POOL_DOMAIN
 from catalyst.stack.tools import CHECKOUT
 from contracts.event import Fact
@@ -15,6 +15,7 @@ from contracts.history import History
 from contracts.kit import Kit, kit_of
 from contracts.sovereign import SovereignFailed, SovereignReady, SovereignRequested
 
+F = TypeVar("F", bound=Fact)
 ENDS: Final[tuple[type[Fact], ...]] = (SovereignReady, SovereignFailed)
 
 
@@ -34,11 +35,19 @@ class Scenario:
     """Settings of services that this scenario needs, by service."""
 
 
+async def reached(play: Play, sovereign: str, fact: type[F], *, after: int = 0, seconds: float = 300) -> F:
+    """Wait for a fact of a run; OutcomeWrong with the trouble when the run fails instead."""
+    end = await play.until(sovereign, fact, SovereignFailed, after=after, seconds=seconds)
+    if isinstance(end.data, SovereignFailed):
+        why = end.data.trouble
+        raise OutcomeWrong(f"{sovereign}: no {fact.fact}, it failed: {why.code}: {why.message}")
+    found: F = end.data
+    return found
+
+
 async def ready(play: Play, sovereign: str, *, seconds: float = 300) -> History:
     """Wait for ready and check the facts on the way."""
-    end = await play.until(sovereign, *ENDS, seconds=seconds)
-    if isinstance(end.data, SovereignFailed):
-        play.check(False, f"ready, but it failed: {end.data.trouble.code}: {end.data.trouble.message}")  # noqa: FBT003
+    await reached(play, sovereign, SovereignReady, seconds=seconds)
     history = await play.history(sovereign)
     ids = [item.event.id for item in history.recorded]
     play.check(len(ids) == len(set(ids)), f"no fact was said twice ({len(ids)} facts)")

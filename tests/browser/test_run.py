@@ -47,6 +47,19 @@ async def test_a_viewer_looks_and_a_stranger_finds_nothing(seat_of: SeatOf, read
     assert "Omantel" not in await answer.text()
 
 
+async def test_the_end_shows_addresses_the_sealed_first_password_and_what_is_to_be_done(
+    seat_of: SeatOf, ready: Ready
+) -> None:
+    page = await (await seat_of("operator")).open(ready.path)
+    for host in ("console", "gitea", "admin"):
+        await expect(page.get_by_role("link", name=f"https://{host}.shown.omani.works")).to_be_visible()
+    await expect(page.locator("#first-login")).to_contain_text("BEGIN AGE ENCRYPTED FILE")
+    await expect(page.get_by_text("age --decrypt --identity")).to_be_visible()
+    await page.get_by_text("Day-1 checklist").click()
+    await expect(page.get_by_text("velero was not chosen: add it first")).to_be_visible()
+    await shot(page, "run-first-login")
+
+
 async def test_the_slider_shows_any_earlier_moment_by_the_servers_own_fold(seat_of: SeatOf, ready: Ready) -> None:
     page = await (await seat_of("operator")).open(f"{ready.path}/timeline")
     await expect(page.locator("#link")).to_have_text(CONNECTED)
@@ -77,6 +90,7 @@ async def test_a_decommission_needs_the_name_typed_and_ends_with_a_proof(
 ) -> None:
     seat = await seat_of("operator")
     page = await seat.open(f"{ready.path}/decommission")
+    await page.get_by_label("I exported OpenBao's state, or do not need it").check()
     await page.get_by_label("Type shown.omani.works to confirm").fill("shown")
     await page.get_by_label("Cloud API token").fill(play.token)
     await page.get_by_role("button", name="Decommission").click()

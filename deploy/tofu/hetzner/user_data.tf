@@ -201,6 +201,7 @@ locals {
       },
       var.node_door_ca == "" ? {} : { "/etc/catalyst/node-door.pem" = { content = var.node_door_ca, mode = "0644" } },
       local.roles[name] != "first" ? {} : {
+        "/etc/catalyst/admin.pub"            = { content = "${trimspace(var.ssh_public_key)}\n", mode = "0644" }
         "/etc/catalyst/cilium-values.yaml"   = { content = local.cilium_values, mode = "0644" }
         "/etc/catalyst/metadata-policy.yaml" = { content = file("${path.module}/manifests/metadata-policy.yaml"), mode = "0644" }
         "/etc/catalyst/watcher.yaml"         = { content = file("${path.module}/manifests/watcher.yaml"), mode = "0644" }

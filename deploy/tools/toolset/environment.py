@@ -17,6 +17,7 @@ from .sources import Found, beside, locate
 PROVIDER: Final = "terraform-provider-hcloud"
 PROGRAMS: Final = MappingProxyType(
     {
+        "age": "CATALYST_AGE",
         "opentofu": "CATALYST_TOFU",
         "nats": "CATALYST_NATS_CLI",
         "unbound": "CATALYST_UNBOUND",

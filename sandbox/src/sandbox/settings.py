@@ -40,5 +40,7 @@ class Settings(BaseSettings):
     """
     parallel_boots: int = Field(default=8, ge=1)
     """Boots that run at once; the others wait their turn."""
+    age: Path | None = None
+    """The program age, with which servers seal the first password; without it they say that they could not."""
     cluster_pace: float = Field(default=1.0, gt=0)
     """1 installs the kit in about twelve seconds; half of it, in half the time."""

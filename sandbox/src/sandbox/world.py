@@ -40,6 +40,7 @@ async def world(settings: Settings, directory: Directory) -> AsyncIterator[World
         parallel_boots=settings.parallel_boots,
         clock_factor=settings.boot_clock_factor,
         calls_from_own_address=settings.calls_from_own_address,
+        age=settings.age,
     )
     try:
         async with build_machines(node, clusters, directory) as machines:

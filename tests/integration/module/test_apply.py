@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,8 @@ import aiohttp
 import pytest
 import yaml
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from sandbox.cluster import Clusters, build_clusters
 from sandbox.hetzner.api import BASE
@@ -39,6 +42,16 @@ class Stage:
     clusters: Clusters
     reports: list[dict[str, Any]]
     kubeconfigs: list[tuple[str | None, str, str]]
+    key: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def make_key(self) -> pathlib.Path:
+        """The operator's key: its public half goes into the request, the private one stays in this file."""
+        private = Ed25519PrivateKey.generate()
+        file = self.directory.parent / "sovereign_admin"
+        file.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+        public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        self.key = {"ssh_public_key": f"{public.decode()} sovereign-admin"}
+        return file
 
     async def tofu(self, *arguments: str) -> tuple[int, str]:
         """Run OpenTofu in the copy of the module."""
@@ -64,7 +77,7 @@ class Stage:
 
     def give(self, **changes: Any) -> None:
         """Write the variables."""
-        variables = {**DEFAULTS, "node_door_url": self.url, "poll_interval": "50ms", **changes}
+        variables = {**DEFAULTS, "node_door_url": self.url, "poll_interval": "50ms", **self.key, **changes}
         slug = variables["fqdn"].replace(".", "-")
         variables["node_tokens"] = node_tokens(slug, variables["control_plane_count"], variables["worker_count"])
         (self.directory / "given.auto.tfvars.json").write_text(json.dumps(variables))
@@ -118,7 +131,7 @@ async def stage(tmp_path: pathlib.Path) -> AsyncIterator[Stage]:
     copy = module_copy(tmp_path / "module")
     (copy / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     clusters = build_clusters(tmp_path / "clusters", DEPLOY / "kit", pace=0.2)
-    settings = NodeSettings(directory=tmp_path / "machines")
+    settings = NodeSettings(directory=tmp_path / "machines", age=pathlib.Path(os.environ["CATALYST_AGE"]))
     try:
         async with build_machines(settings, clusters, simulation.directory) as machines, asyncio.TaskGroup() as group:
             life = group.create_task(simulation.run(machines))
@@ -127,6 +140,17 @@ async def stage(tmp_path: pathlib.Path) -> AsyncIterator[Stage]:
     finally:
         await runner.cleanup()
         simulation.close()
+
+
+def unsealed(sealed: str, private_key: pathlib.Path) -> bytes:
+    """What age makes of it with this key, by the line that the success page shows."""
+    return subprocess.run(
+        [os.environ["CATALYST_AGE"], "--decrypt", "--identity", str(private_key)],
+        input=sealed.encode(),
+        capture_output=True,
+        timeout=20,
+        check=True,
+    ).stdout
 
 
 @contextlib.asynccontextmanager
@@ -145,6 +169,7 @@ async def watcher(kubeconfig: str) -> AsyncIterator[tuple[aiohttp.ClientSession,
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_five_servers_become_one_cluster_which_a_second_run_leaves_alone(stage: Stage) -> None:
+    private_key = await asyncio.to_thread(stage.make_key)
     stage.give(control_plane_count=3, worker_count=2, worker_type="cpx32")
     code, said = await stage.tofu("init", "-input=false", "-no-color")
     assert code == 0, said
@@ -176,6 +201,14 @@ async def test_five_servers_become_one_cluster_which_a_second_run_leaves_alone(s
             assert "catalyst-kit" in {each["metadata"]["name"] for each in listed["items"]}
         async with session.get(f"{server}/api/v1/namespaces/flux-system/secrets") as answer:
             assert answer.status == 403
+
+    # Whoever holds the private half of the request's key reads what Keycloak will ask for, and nobody else.
+    (namespace,) = cluster.get("Namespace", None, "catalyst-zero")
+    (secret,) = cluster.get("Secret", "flux-system", "catalyst-sovereign")
+    sealed = namespace["metadata"]["annotations"]["catalyst.openova.io/first-login"]
+    opened = await asyncio.to_thread(unsealed, sealed, private_key)
+    assert opened == base64.b64decode(secret["data"]["KEYCLOAK_FIRST_PASSWORD"])
+    assert len(opened) >= 24
 
     # Other tokens mean other user data, which is no reason to touch a running server.
     stage.give(control_plane_count=3, worker_count=2, worker_type="cpx32", hand_in_token="canary-another-0123456789")

@@ -18,6 +18,7 @@ from tests.unit.kit.manifests import (
     release,
     root,
     strings,
+    values,
     wrong,
 )
 
@@ -355,7 +356,9 @@ def test_the_realm_has_the_sovereign_admin_who_must_set_a_password_of_24() -> No
     assert [(user["email"], user["requiredActions"]) for user in realm["users"]] == [
         ("admin@acme.example", ["UPDATE_PASSWORD"])
     ]
-    assert not any("credentials" in user for user in realm["users"])
+    (credential,) = realm["users"][0]["credentials"]
+    assert (credential["type"], credential["temporary"]) == ("password", True)
+    assert credential["value"] == values()["KEYCLOAK_FIRST_PASSWORD"], "made on the node, nowhere else"
 
 
 def test_every_namespace_is_made_before_it_is_used() -> None:

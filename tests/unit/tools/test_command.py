@@ -70,7 +70,7 @@ def test_the_path_of_a_tool_in_the_cache_is_printed_alone(tmp_path: Path) -> Non
 def test_doctor_on_an_empty_cache_names_what_the_demo_misses_and_fails(tmp_path: Path) -> None:
     told = call(tmp_path, "doctor")
     assert told.returncode == 1
-    assert "terraform-provider-hcloud, powerdns, opentofu" in told.stdout.splitlines()[-1]
+    assert "terraform-provider-hcloud, powerdns, age, opentofu" in told.stdout.splitlines()[-1]
     rows = {line.split()[0]: line for line in told.stdout.splitlines() if line}
     assert rows["opentofu"].endswith("tools.py ensure opentofu")
     assert rows["asyncapi-specs"].endswith("tools.py documents")

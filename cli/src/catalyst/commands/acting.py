@@ -12,6 +12,11 @@ from contracts.catalogue import DNS, TOFU
 from contracts.identity import fqdn_of
 
 token_option = click.option("--token-file", help="A cloud token, when ours is gone; - reads it from standard input.")
+OPENBAO = (
+    "OpenBao's state is not exported by us: we hold no credential for it. To keep it, end this with Ctrl-C and run\n"
+    "  kubectl --namespace openbao exec openbao-0 -- tar --create --gzip --file - /openbao/data > openbao-data.tar.gz\n"
+    "first; it stays encrypted, and only your unseal keys open it."
+)
 watch_option = click.option("--watch", "watching", is_flag=True, help="Follow it until it ends.")
 
 
@@ -133,6 +138,7 @@ def decommission(
 ) -> None:
     """Take everything away: servers, network, disks, zone and name."""
     fqdn = fqdn_of(sovereign)
+    click.echo(OPENBAO, err=True)
     confirmed = typed or click.prompt(f"Everything of {fqdn} will be lost. Type its name to confirm")
     body = {"confirm": confirmed, "restore_nameservers": restore_nameservers}
     reply = command(sovereign, "decommission", body, _token(token_file))

@@ -174,6 +174,7 @@ class Stack:
             "SANDBOX_TOKENS_FILE": str(folder / "tokens.json"),
             "SANDBOX_PORT": str(free_port()),
             "SANDBOX_KIT_DIR": str(CHECKOUT / "deploy" / "kit"),
+            **({"SANDBOX_AGE": self._tools["CATALYST_AGE"]} if "CATALYST_AGE" in self._tools else {}),
             **self.options.overrides.get("sandbox", {}),
         }
         await self.supervisor.start(Program("sandbox", (sys.executable, "-m", "sandbox"), environment, ready))

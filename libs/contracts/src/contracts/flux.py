@@ -1,9 +1,9 @@
 """The cluster half, said by flux-watcher: only what was seen, and only on change."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from contracts.errors import Trouble
 from contracts.event import Fact, Model
@@ -115,6 +115,9 @@ class FluxConverged(Fact):
     releases: tuple[tuple[str, str], ...] = Field(description="(release, version).")
     stable_s: float
     extras: tuple[str, ...] = Field(default=(), description="Releases beside Flux that nobody asked for.")
+    first_login: Annotated[str, StringConstraints(max_length=8000)] = Field(
+        default="", description="The first password, encrypted with age to the SSH key of the request; empty when not."
+    )
     replaces: UUID | None = Field(default=None, description="The diverged fact that this one ends.")
 
     @property

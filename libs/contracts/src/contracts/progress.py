@@ -289,8 +289,9 @@ def _flux_trouble(view: View, fact: flux.FluxStalled | flux.FluxDiverged, _at: d
     view.trouble = fact.trouble
 
 
-def _converged(view: View, _fact: flux.FluxConverged, at: datetime, _event: Event[Any]) -> None:
+def _converged(view: View, fact: flux.FluxConverged, at: datetime, _event: Event[Any]) -> None:
     view.trouble = None
+    view.first_login = fact.first_login or view.first_login
     _end(view, "Kit", at)
 
 

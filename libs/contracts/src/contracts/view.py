@@ -200,6 +200,7 @@ class View(Row):
     trouble: Trouble | None = Field(default=None, description="What somebody has to act on now.")
     commands: tuple[Command, ...] = ()
     handed_over: bool = Field(default=False, description="It was handed over in this life.")
+    first_login: str = Field(default="", description="The first password, encrypted to the SSH key of the request.")
     released: tuple[str, ...] = Field(default=(), description="Which accesses of ours were revoked, proved and erased.")
     reprovisioning: bool = Field(default=False, description="It is taken away to be built anew in the next life.")
     gone: tuple[str, ...] = Field(default=(), description="After a decommission: what was seen gone.")

@@ -165,8 +165,9 @@ async def build_machines(
     settings: NodeSettings, clusters: Clusters, directory: Directory | None = None
 ) -> AsyncIterator[SimulatedMachines]:
     """The machines' half of the simulated cloud, for as long as the block lasts."""
+    more = {"age": settings.age.resolve()} if settings.age else {}
     programs = await asyncio.to_thread(
-        install, settings.directory.resolve(), settings.clock_factor, settings.shortest_timeout_s
+        install, settings.directory.resolve(), settings.clock_factor, settings.shortest_timeout_s, more
     )
     k3s = K3s(clusters)
     commands = Commands(k3s, programs.stand_ins)

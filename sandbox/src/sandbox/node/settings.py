@@ -21,6 +21,7 @@ class NodeSettings(BaseModel):
     clock_factor: float = Field(
         default=20.0, gt=0, description="`sleep` and `timeout` of a boot are this many times shorter than written."
     )
+    age: Path | None = Field(default=None, description="The program age; servers are without it when it is not given.")
     shortest_timeout_s: float = Field(
         default=10.0, gt=0, description="No `timeout` gets shorter than this, or a busy machine fails honest boots."
     )

@@ -7,8 +7,10 @@ this computer is on its PATH.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 STAND_INS: Final = {
@@ -72,6 +74,9 @@ exec {timeout} "${{options[@]}}" "$seconds" "$@"
 """
 
 
+NOTHING: Final[Mapping[str, Path]] = MappingProxyType({})
+
+
 class ProgramMissing(Exception):
     """A real program that boots need is not on this computer."""
 
@@ -96,8 +101,10 @@ class Programs:
         return None
 
 
-def install(directory: Path, clock_factor: float, shortest_timeout_s: float) -> Programs:
-    """Write the stand-ins and link the real programs."""
+def install(
+    directory: Path, clock_factor: float, shortest_timeout_s: float, more: Mapping[str, Path] = NOTHING
+) -> Programs:
+    """Write the stand-ins and link the real programs, with more that do not come from PATH."""
     programs = Programs(directory / "stand-ins", directory / "real")
     for folder in (programs.stand_ins, programs.real):
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,6 +116,8 @@ def install(directory: Path, clock_factor: float, shortest_timeout_s: float) -> 
             raise ProgramMissing(f"simulated servers need the program {name}, which is not on PATH")
         found[name] = where
         (programs.real / name).symlink_to(where)
+    for name, path in more.items():
+        (programs.real / name).symlink_to(path)
     clock = {"factor": clock_factor, "shortest": shortest_timeout_s}
     texts = {name: _ASKS.format(**found, stdin=_WITH_INPUT if name in _READS_INPUT else "") for name in STAND_INS}
     texts["sleep"] = _SLEEP.format(**found, **clock)

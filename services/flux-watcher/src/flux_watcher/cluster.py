@@ -92,6 +92,11 @@ class Cluster:
         found = await self._json("GET", f"/api/v1/namespaces/{name}")
         return str(_mapping(found.get("metadata")).get("uid", ""))
 
+    async def annotation(self, namespace: str, name: str) -> str:
+        """What a namespace is annotated with under a name; empty when it is not."""
+        found = await self._json("GET", f"/api/v1/namespaces/{namespace}")
+        return str(_mapping(_mapping(found.get("metadata")).get("annotations")).get(name, ""))
+
     async def delete_namespace(self, name: str) -> None:
         """Delete a namespace and what is in it; absent is fine."""
         try:

@@ -70,6 +70,8 @@ class Course:
     """When the watched part of this run began: the enrolment, or the outputs if these came later."""
     unreachable_since: datetime | None = None
     unreachable_why: str = ""
+    first_login: str = ""
+    """The first password as the node sealed it to the operator's own key."""
     _stable_since: datetime | None = None
     _missing_since: datetime | None = None
     _again: list[datetime] = field(default_factory=list)
@@ -241,6 +243,7 @@ class Course:
             releases=tuple((c.name, c.chart.version) for c in self.wanted.expected.components),
             stable_s=(now - self._stable_since).total_seconds(),
             extras=self.picture.extras(self.wanted),
+            first_login=self.first_login,
             replaces=self.memory.diverged,
         )
 

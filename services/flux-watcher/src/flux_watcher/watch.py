@@ -8,10 +8,10 @@ watches next goes on without a repeat.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from bus import SecretInClear, TryAgain
@@ -31,8 +31,12 @@ from flux_watcher.memory import Memory
 from flux_watcher.objects import EVIDENCE_KINDS, FLUX_KINDS, LISTED_KINDS, Kind, Seen
 from flux_watcher.probe import trouble_of
 from flux_watcher.reflector import Pace, Reflector
+from flux_watcher.release import NAMESPACE
 from flux_watcher.state import Picture, Wanted
 from flux_watcher.tail import SOURCES, Tail
+
+FIRST_LOGIN: Final = "catalyst.openova.io/first-login"
+"""Annotation of our namespace: what the boot stage hand-in sealed (deploy/tofu/hetzner/scripts/stages)."""
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +196,9 @@ class Watch:
             await self.say(refused("another cluster answers at this address", self.charge.begun_at))
             raise AnotherCluster(self.charge.about.sovereign)
         self.memory.cluster_uid = uid
+        if not self.course.first_login:
+            with suppress(ApiTrouble):
+                self.course.first_login = await cluster.annotation(NAMESPACE, FIRST_LOGIN)
 
     @asynccontextmanager
     async def _cluster(self) -> AsyncIterator[Cluster | None]:

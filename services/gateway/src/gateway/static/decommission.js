@@ -1,10 +1,11 @@
 // Decommission: what will go, a typed confirmation, then the list empties as facts arrive.
 
-import { h, show, announce } from "./dom.js";
+import { h, show, announce, copyButton } from "./dom.js";
 import { call } from "./api.js";
 import { refused } from "./shell.js";
 import { seal, maySeal } from "./seal.js";
 
+const EXPORT = "kubectl --namespace openbao exec openbao-0 -- tar --create --gzip --file - /openbao/data > openbao-data.tar.gz";
 const WORDS = { decommission: "Decommission", reprovision: "Reprovision" };
 const STEPS = [["flux", "The watch has ended", (v) => v.released.length > 0 || ["withdrawn", "released"].includes(v.dns.state)], ["dns", "No name points there any more", (v) => ["withdrawn", "released"].includes(v.dns.state)],
   ["cloud", "The cloud is empty", (v) => v.gone.length > 0 || v.state === "decommissioned"], ["name", "The name is free", (v) => v.state === "decommissioned"]];
@@ -44,7 +45,9 @@ export function decommission(place, view, { sovereign, mayOperate }) {
       } catch (error) { refused(trouble, error); }
     } },
     h("h2", {}, "Everything of this Sovereign will be lost"),
-    h("ul", {}, [`${view.servers.length} servers, load balancer, network, firewall and every disk`, `the zone ${view.dns.zone || view.fqdn} and every name in it`, "OpenBao's state: we hold no credential and cannot export it; do that first if it is needed"].map((line) => h("li", {}, line))),
+    h("ul", {}, [`${view.servers.length} servers, load balancer, network, firewall and every disk`, `the zone ${view.dns.zone || view.fqdn} and every name in it`, "OpenBao's state: we hold no credential for it and cannot export it"].map((line) => h("li", {}, line))),
+    view.releases.some((release) => release.component === "bp-openbao") ? [h("p", {}, "To keep it, export it first; it stays encrypted, and only your unseal keys open it:"), h("p", { class: "line" }, h("code", {}, EXPORT), copyButton(EXPORT)),
+      h("label", { class: "choice" }, h("input", { id: "exported", type: "checkbox", required: true }), " I exported OpenBao's state, or do not need it")] : null,
     h("label", { for: "confirm" }, `Type ${view.fqdn} to confirm`), confirm,
     h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over or is to be built anew (sealed here, sent once)"), token,
     again ? h("p", { class: "hint" }, "Reprovision keeps the name and its zone: once the cloud is empty, the Sovereign is built anew as it was asked for last.") : null,

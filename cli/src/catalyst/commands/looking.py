@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -12,7 +12,7 @@ from catalyst.commands.session import json_option, on_the_edge, show
 from catalyst.edge import Edge
 from catalyst.failing import REFUSED
 from contracts.catalogue import TOFU
-from contracts.questions import PreflightReply, PricesReply
+from contracts.questions import Finding, MailReply, PreflightReply, PricesReply
 
 _MARKS = {"passed": "✓", "warning": "!", "failed": "✗", "not-checked": "?"}
 _DRAFT = "draft"
@@ -38,11 +38,25 @@ def preflight_(file: Path, *, token_file: str | None, as_json: bool) -> None:
 
 @on_the_edge
 async def _looked_ahead(session: Edge, body: dict[str, Any], token: str | None) -> Any:
+    address = body.get("admin_email")
     body = {key: value for key, value in body.items() if key not in {"admin_email", "idempotency_key", "comment"}}
     if token:
         secret = await session.seal(token.encode(), reader=TOFU, purpose=CLOUD_TOKEN, bound_to=named(body))
         body = {**body, "secrets": [*body.get("secrets", []), secret.model_dump(mode="json")]}
-    return await session.call("POST", "/api/v1/preflight", body)
+    reply = await session.call("POST", "/api/v1/preflight", body)
+    if isinstance(address, str):
+        said = MailReply.model_validate(await session.call("POST", "/api/v1/mail/validate", {"address": address}))
+        reply["findings"].append(_of_mail(said).model_dump(mode="json"))
+    return reply
+
+
+def _of_mail(said: MailReply) -> Finding:
+    verdict: Literal["passed", "failed", "not-checked"]
+    verdict = (
+        "passed" if said.verdict == "deliverable" else "not-checked" if said.verdict == "not-checked" else "failed"
+    )
+    detail = said.reason or f"mail to {said.domain} goes to {said.exchangers[0]}"
+    return Finding(check="admin-email", verdict=verdict, detail=detail, trouble=said.trouble)
 
 
 def _in_words(reply: PreflightReply) -> str:

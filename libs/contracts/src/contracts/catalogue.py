@@ -283,6 +283,10 @@ NAME: Final = Question(
     DNS, "name", questions.Name, questions.NameReply, "Is this name free, and if not, why.",
     "GET", "/api/v1/names/{fqdn}",
 )
+MAIL: Final = Question(
+    DNS, "mail", questions.Mail, questions.MailReply, "Can mail reach this address, by its domain; none is sent.",
+    "POST", "/api/v1/mail/validate", "operator", 15,
+)
 REGISTRAR: Final = Question(
     DNS, "registrar", questions.Registrar, questions.RegistrarReply,
     "Is this registrar token valid for this domain; nothing is changed.",
@@ -339,7 +343,7 @@ KEYS: Final[dict[str, Question]] = {
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     SUBMIT, CANCEL, RETRY, SSH, RESTORE, APPROVE, DECOMMISSION, REPROVISION, RECONCILE, SUSPEND,
-    DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS, CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES,
+    DRAFT, DRAFT_READ, DRAFT_DROP, DRAFTS, CATALOGUE, COST, NODE_STAGE, NODE_ENROL, NAME, MAIL, REGISTRAR, ZONE, PREFLIGHT, TOKEN, PRICES,
     STATE_VERSIONS, STATE, DESCRIBE,
     CLUSTER_EVENTS,
     *KEYS.values(),

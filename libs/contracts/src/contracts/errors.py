@@ -60,6 +60,7 @@ _ROWS: Final[tuple[Code, ...]] = (
     row("user-data-too-large", "us", False, "What a server is told would exceed the cloud's 32 KiB: give the node door a shorter certificate chain."),
     row("ssh-key-weak", "user", False, "Make a new key (ssh-keygen -t ed25519) and send its .pub file."),
     row("kit-does-not-fit", "user", False, "The selection asks for more than the servers have: choose what the message names, or leave components out; they can be added later."),
+    row("mail-undeliverable", "user", False, "No mail can reach this address: correct it. Keycloak's mails go there; the first password comes sealed to the SSH key all the same."),
     row("kit-lacks-component", "us", False, "This installation's kit has no such component any more: decommission needs none; for a new run leave it out, or bring the kit that has it."),
     row("name-in-use", "user", False, "Something else in the project has this name: rename or delete it in the Hetzner console, or use another project."),
     # The door.

@@ -304,6 +304,22 @@ class NameReply(Model):
     trouble: Trouble | None = Field(default=None, description="Why it is not free, by code, and what to do.")
 
 
+class Mail(Model):
+    """An address that mails are to be sent to. No mail is sent."""
+
+    address: Annotated[str, StringConstraints(max_length=320)]
+
+
+class MailReply(Model):
+    """What DNS says of its domain."""
+
+    domain: str
+    verdict: Literal["deliverable", "undeliverable", "invalid", "not-checked"]
+    reason: str = ""
+    exchangers: tuple[str, ...] = Field(default=(), description="Where mail goes, best first.")
+    trouble: Trouble | None = None
+
+
 class ZoneReply(Model):
     """The zone as it is now."""
 

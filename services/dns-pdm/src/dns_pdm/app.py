@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bus import Bus, Service, answer, on, on_timer
-from contracts.catalogue import DELEGATION_CHECK, DNS, DS_DUE, KEYS, NAME, PROPAGATION_CHECK, REGISTRAR, ZONE
+from contracts.catalogue import DELEGATION_CHECK, DNS, DS_DUE, KEYS, MAIL, NAME, PROPAGATION_CHECK, REGISTRAR, ZONE
 from contracts.flux import FluxReleased
 from contracts.questions import Asker, KeysReply, Nothing
 from contracts.sovereign import (
@@ -22,9 +22,11 @@ from contracts.sovereign import (
 )
 from contracts.tofu import TofuApplied, TofuDestroyed
 from dns_pdm import handlers, names, zone_door
+from dns_pdm.asking import Server
 from dns_pdm.credentials import READER, ZoneCredentials
 from dns_pdm.delegation import Delegations
 from dns_pdm.keeping import Hosting, ZoneKeeper
+from dns_pdm.mail import MailDomains
 from dns_pdm.ports import Dns
 from dns_pdm.powerdns import PowerDns
 from dns_pdm.propagation import Resolvers
@@ -75,7 +77,8 @@ async def dns_pdm(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         door = zone_door.ZoneDoor(credentials, api).app()
         tls = tls_of(settings.zone_door_certificate)
         async with zone_door.listening(door, settings.zone_door_host, settings.zone_door_port, tls):
-            yield _service(dns, Answers(rules, bus.journal, api, registrars, bus.vault), api, bus)
+            mails = MailDomains(resolvers_of(settings))
+            yield _service(dns, Answers(rules, bus.journal, api, registrars, bus.vault, mails), api, bus)
 
 
 def _service(dns: Dns, answers: Answers, api: PowerDns, bus: Bus) -> Service:
@@ -101,6 +104,7 @@ def _service(dns: Dns, answers: Answers, api: PowerDns, bus: Bus) -> Service:
         ],
         answers=[
             answer(NAME, answers.name),
+            answer(MAIL, answers.mail),
             answer(ZONE, answers.zone),
             answer(REGISTRAR, answers.registrar),
             answer(KEYS[DNS], keys),
@@ -138,8 +142,13 @@ def topology_of(settings: Settings) -> DescribedTopology:
 
 def public_of(settings: Settings) -> Resolvers | None:
     """The resolvers that stand for the public."""
-    servers = tuple(server_at(where, where) for where in settings.resolvers)
+    servers = resolvers_of(settings)
     return Resolvers(servers) if servers else None
+
+
+def resolvers_of(settings: Settings) -> tuple[Server, ...]:
+    """Where they listen."""
+    return tuple(server_at(where, where) for where in settings.resolvers)
 
 
 def read_api_key(file: Path) -> SecretStr:

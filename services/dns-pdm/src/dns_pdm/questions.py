@@ -9,7 +9,7 @@ from contracts import questions as asked
 from contracts.errors import trouble
 from contracts.history import History
 from contracts.identity import fqdn_of, sovereign_id
-from contracts.questions import Asker, Name, NameReply, OfSovereign, RegistrarReply, ZoneReply
+from contracts.questions import Asker, MailReply, Name, NameReply, OfSovereign, RegistrarReply, ZoneReply
 from contracts.request import SealedSecret
 from dns_pdm import names
 from dns_pdm.flipping import REGISTRAR_TOKEN
@@ -55,6 +55,14 @@ class Sealed(Protocol):
         ...
 
 
+class Mails(Protocol):
+    """What DNS says of mail domains."""
+
+    async def judge(self, address: str) -> MailReply:
+        """Whether mail can be sent there, or why not."""
+        ...
+
+
 @dataclass(frozen=True)
 class Answers:
     """Answers from the rules, the stream and the zones."""
@@ -64,6 +72,7 @@ class Answers:
     api: Api
     registrars: Registrars
     sealed: Sealed
+    mails: Mails
 
     async def name(self, request: Name, asker: Asker | None) -> NameReply:
         """Free, or why not. Who holds a name is told to its holder only."""
@@ -72,6 +81,10 @@ class Answers:
             verdict = await self._among_others(verdict, asker)
         why = verdict.trouble() if verdict.kind != "free" else None
         return NameReply(fqdn=verdict.fqdn, verdict=verdict.kind, reason=verdict.reason, trouble=why)
+
+    async def mail(self, request: asked.Mail, _asker: Asker | None) -> MailReply:
+        """Whether mail can reach an address, as far as DNS tells."""
+        return await self.mails.judge(request.address)
 
     async def registrar(self, request: asked.Registrar, _asker: Asker | None) -> RegistrarReply:
         """Whether these credentials open this domain at the registrar; nothing is changed."""

@@ -11,6 +11,7 @@ export class Domain {
     this.asked = "";
     for (const id of ["subdomain", "pool_domain", "own_fqdn"]) $(id).addEventListener("input", () => this.compose());
     for (const radio of this.modes) radio.addEventListener("change", () => this.compose());
+    $("admin_email").addEventListener("change", () => this.tryMail());
     $("registrar_check").addEventListener("click", () => this.tryRegistrar());
   }
 
@@ -38,6 +39,7 @@ export class Domain {
     } else if (this.mode !== "pool") $("own_fqdn").value = this.fqdn;
     this.turn();
     this.ask();
+    this.tryMail();
   }
 
   turn() {
@@ -46,6 +48,24 @@ export class Domain {
     $("registrar").hidden = this.mode !== "byo-api";
     $("manual").hidden = this.mode !== "byo-manual";
     $("domain.registrar").disabled = this.mode !== "byo-api";
+  }
+
+  // Whether mail can reach the sovereign-admin, as far as DNS tells.
+  async tryMail() {
+    const said = $("mail_said");
+    const address = $("admin_email").value.trim();
+    if (!address.includes("@")) { said.textContent = ""; return; }
+    try {
+      const reply = await call("POST", "/api/v1/mail/validate", { address });
+      if (address !== $("admin_email").value.trim()) return;
+      said.dataset.mark = { deliverable: "done", "not-checked": "waiting" }[reply.verdict] || "failed";
+      said.textContent = reply.verdict === "deliverable" ? `Mail to ${reply.domain} goes to ${reply.exchangers[0]}.`
+        : reply.verdict === "not-checked" ? `Not checked: ${reply.reason}.` : `${reply.reason}. ${reply.trouble.next_step}`;
+    } catch (error) {
+      if (!error.problem) throw error;
+      said.dataset.mark = "waiting";
+      said.textContent = `Not checked: ${error.problem.detail}`;
+    }
   }
 
   async ask() {

@@ -48,9 +48,14 @@ check: setup-test  ## Format, lint, types, imports, events that released readers
 	$(BIN)/python -m contracts compatible
 
 .PHONY: generate
-generate: setup  ## Write what derives from the sources: flow.md, errors.md, settings.md, schemas, AsyncAPI, OpenAPI
+generate: setup  ## Write what derives from the sources: flow.md, errors.md, settings.md, the kit, schemas, AsyncAPI, OpenAPI
 	@$(BIN)/python -m contracts
 	@$(BIN)/python -m catalyst.settings_page
+	@$(BIN)/python -m catalyst.kit_page
+
+.PHONY: bump-flux
+bump-flux: setup  ## Change the Flux release everywhere at once: VERSION=x.y.z
+	@$(BIN)/python deploy/tools/bump_flux.py "$(VERSION)"
 
 .PHONY: release-schemas
 release-schemas: setup  ## At a release: record the events' schemas as released; the guard holds later changes to them

@@ -33,15 +33,30 @@ from flux_watcher.expected import expected_of, load_kit
 from tests.integration.flux_watcher.conftest import SOVEREIGN, Stage, eventually
 from tests.integration.sandbox_cluster.conftest import KIT
 
+SEALED = (
+    "-----BEGIN AGE ENCRYPTED FILE-----\n"
+    "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNzaC1lZDI1NTE5IFRJY1lDUSBPVXV5\n"
+    "T2ZxaHAzaGd4aWJ3RmlDTExBbWJpTzFvc1VCK2FveFBzSFMrQ0c0CnBCZHhrdGYz\n"
+    "dmowSVZCWElkVnQ5aEZWbFZRRG5jSHRCNVI3VHVPR2xiYm8KLS0tIEF0bzRoWGdv\n"
+    "Z3VsS2JJcklVV0RqMzdoUjJPeS91c0grVGs1QkF3b1FLMXcKtKcBp3oDYgF9aGnD\n"
+    "iLloqjp0D9HJkRPrIzyxPZmh7jfqU6WiD1niWXE75ffHrRqupxuWpmQjjoaBC5FA\n"
+    "SmzRhg==\n"
+    "-----END AGE ENCRYPTED FILE-----\n"
+)
+"""As age writes it: a password that nobody needs, for a key that is gone."""
 NAMES = expected_of(load_kit(KIT / "catalogue.yaml")).names
 
 
 async def test_an_install_is_told_from_the_first_source_to_converged_and_probed(stage: Stage) -> None:
-    await stage.boot()
+    cluster = await stage.boot()
+    (namespace,) = cluster.get("Namespace", None, "catalyst-zero")
+    annotated = {**namespace["metadata"], "annotations": {"catalyst.openova.io/first-login": SEALED}}
+    await cluster.apply([{**namespace, "metadata": annotated}])
     await stage.begin()
     async with stage.watcher():
         converged = await stage.until(FluxConverged)
         passed = await stage.until(ProbePassed)
+    assert converged.first_login == SEALED, "the page shows what the node sealed, as it is"
     assert [name for name, _ in converged.releases] == list(NAMES)
     assert converged.stable_s >= 0.3
     assert {host.reason for host in passed.hosts} == {""}

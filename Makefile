@@ -57,6 +57,10 @@ generate: setup  ## Write what derives from the sources: flow.md, errors.md, set
 bump-flux: setup  ## Change the Flux release everywhere at once: VERSION=x.y.z
 	@$(BIN)/python deploy/tools/bump_flux.py "$(VERSION)"
 
+.PHONY: verify-charts
+verify-charts: setup  ## Render the kit's charts with our values; needs Helm and the charts' repositories
+	@$(BIN)/python deploy/tools/verify_charts.py
+
 .PHONY: release-schemas
 release-schemas: setup  ## At a release: record the events' schemas as released; the guard holds later changes to them
 	@$(BIN)/python -m contracts release

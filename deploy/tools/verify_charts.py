@@ -1,8 +1,8 @@
-"""``make verify-charts``: render each chart of the kit with our values, and compare it with what the catalogue says.
+"""``make verify-charts``: render each chart of the kit with our values, and compare it with its row in the catalogue.
 
-Needs Helm 3.8 or later on PATH and the charts' repositories (or ``--charts``, a folder of unpacked charts by chart name).
-What is compared: the workloads and volumes that the watcher and the size check count on, and that every image has a pin.
-A component that agrees gets ``verified: true`` in the catalogue; the docs table follows by ``make generate``.
+Needs Helm 3.8 or later on PATH and the charts' repositories (or ``--charts``, a folder of unpacked charts by name).
+What is compared: the workloads and volumes that watcher and size check count on, and that every image has a pin. A
+component that agrees gets ``verified: true`` in the catalogue; the docs table follows by ``make generate``.
 """
 
 import argparse

@@ -22,6 +22,7 @@ VALUES = {
     "SOVEREIGN_REGION": "fsn1",
     "LOAD_BALANCER_IPV4": "203.0.113.7",
     "ACME_ISSUER": "letsencrypt-staging",
+    "DNS_API_URL": "https://dns.example.org",
     "DNS_NAMESERVER": "203.0.113.53:53",
     "DNS_TSIG_NAME": "acme",
 }
@@ -31,7 +32,8 @@ PLANS = KIT / "components" / "flux" / "k3s-upgrade"
 
 def of_the_kit() -> list[dict[str, Any]]:
     kit = Kit(KIT)
-    roots = [KIT_PATH, *(f"{KIT_PATH}/components/{path.name}" for path in sorted((KIT / "components").iterdir()))]
+    folders = sorted(path for part in ("components", "options") for path in (KIT / part).iterdir())
+    roots = [KIT_PATH, *(f"{KIT_PATH}/{path.parent.name}/{path.name}" for path in folders)]
     return [document for path in roots for document in kit.manifests(path, VALUES)]
 
 

@@ -29,7 +29,7 @@ async def test_preflight_tells_all_findings_with_cost_and_calls_and_makes_nothin
     assert {finding.verdict for finding in reply.findings} == {"passed", "not-checked"}
     checks = {finding.check.split()[0] for finding in reply.findings}
     assert checks >= {"token-reads", "token-writes", "server-type", "image", "ssh-key", "names", "server-limit"}
-    assert "user-data" in checks
+    assert checks >= {"user-data", "kit-fits"}
     assert reply.cost is not None
     assert reply.call_budget > 0
     assert here.mutations() == 0

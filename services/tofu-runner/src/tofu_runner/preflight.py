@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from contracts.errors import trouble
+from contracts.fit import fit
 from contracts.identity import slug_of
+from contracts.kit import BadKit, Kit
 from contracts.questions import Finding
 from contracts.request import Shape
 from tofu_runner.cost import BALANCER_TYPE, server_types
@@ -61,6 +63,21 @@ def of_user_data(size: int, limit: int) -> Finding:
     if size > limit:
         return failed(check, "user-data-too-large", "user data", told)
     return Finding(check=check, verdict="passed", detail=told)
+
+
+def of_kit(kit: Kit, shape: Shape, seen: Survey) -> Finding:
+    """Whether the selection of components is one, and fits the chosen servers."""
+    check, sizes = "kit-fits", {name: found.size for name, found in seen.types.items()}
+    try:
+        kit.selection(shape.components)
+    except BadKit as lacks:
+        return failed(check, "kit-lacks-component", "components", str(lacks))
+    if not set(sizes).issuperset(server_types(shape)):
+        return Finding(check=check, verdict="not-checked", detail="a server type is not known")
+    found = fit(kit, shape.components, shape.topology, sizes)
+    if found.fits:
+        return Finding(check=check, verdict="passed", detail=found.message)
+    return failed(check, "kit-does-not-fit", "topology", found.message)
 
 
 def _types(shape: Shape, seen: Survey, now: datetime) -> Iterator[Finding]:

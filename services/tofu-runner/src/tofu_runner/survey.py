@@ -7,6 +7,7 @@ from typing import Any
 
 from hcloud import Client
 
+from contracts.fit import Size
 from contracts.questions import Price
 from tofu_runner.inventory import OWNER_LABEL
 
@@ -29,6 +30,7 @@ class Type:
 
     architecture: str
     places: Mapping[str, Place]
+    size: Size = field(default_factory=lambda: Size(0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def _type(found: Any) -> Type:
             )
             for where in found.locations or ()
         },
+        Size(found.cores or 0, found.memory or 0, found.disk or 0),
     )
 
 

@@ -77,7 +77,8 @@ async def look_ahead(request: Preflight, _asker: Asker | None, *, world: World) 
     cloud = Cloud(world.settings.hcloud_endpoint, token)
     try:
         seen = await cloud.look("look at project and catalogue", survey.survey)
-        findings = (*findings, *of_survey(world, sovereign, shape, seen), preflight.of_kit(world.kit, shape, seen))
+        said = await of_survey(world, sovereign, shape, seen)
+        findings = (*findings, *said, preflight.of_kit(world.kit, shape, seen))
         prices = await cloud.prices(shape.topology.region, frozenset(server_types(shape)), BALANCER_TYPE)
     except CloudRefused as refused:
         raise Answer(_refused(refused, token)) from None
@@ -87,10 +88,11 @@ async def look_ahead(request: Preflight, _asker: Asker | None, *, world: World) 
 
 async def of_project(world: World, sovereign: str, shape: Shape, cloud: Cloud) -> tuple[Finding, ...]:
     """What project and catalogue say; CloudRefused when they cannot be looked at."""
-    return of_survey(world, sovereign, shape, await cloud.look("look at project and catalogue", survey.survey))
+    seen = await cloud.look("look at project and catalogue", survey.survey)
+    return await of_survey(world, sovereign, shape, seen)
 
 
-def of_survey(world: World, sovereign: str, shape: Shape, seen: survey.Survey) -> tuple[Finding, ...]:
+async def of_survey(world: World, sovereign: str, shape: Shape, seen: survey.Survey) -> tuple[Finding, ...]:
     """The same, from what was seen."""
     limits, image = world.settings.project_limits, pinned_image(world.settings.module)
     found = preflight.of_project(sovereign, shape, seen, image=image, limits=limits)

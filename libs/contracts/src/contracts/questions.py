@@ -230,6 +230,14 @@ class ComponentRow(Model):
     after_hand_off: str = Field(default="", description="Why it cannot be chosen in a request, only added later.")
 
 
+class CertificateCount(Model):
+    """Certificates that were issued for Sovereigns under one of our domains within a week."""
+
+    domain: str
+    issued: int
+    limit: int = Field(default=50, description="Let's Encrypt's, per registered domain and week.")
+
+
 class CatalogueReply(Model):
     """What can be asked for."""
 
@@ -237,6 +245,7 @@ class CatalogueReply(Model):
     server_types: tuple[ServerTypeRow, ...]
     components: tuple[ComponentRow, ...]
     pool_domains: tuple[str, ...]
+    certificates: tuple[CertificateCount, ...] = Field(default=(), description="By pool domain.")
     as_of: str = Field(default="", description="Month of the pinned catalogue.")
     sample_prices: bool = Field(default=False, description="True where the prices are sample data.")
 

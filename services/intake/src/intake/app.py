@@ -10,6 +10,7 @@ from contracts import catalogue, questions
 from contracts.catalogue import EVENTS
 from contracts.questions import Asker
 from intake import milestones, reminders
+from intake.certificates import Certificates
 from intake.commands import Commands
 from intake.door import Door
 from intake.drafts import Drafts
@@ -35,10 +36,16 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
     door = Door(commands=commands, journal=bus.journal, owner=settings.door_owner)
     drafts = Drafts(bucket=bus.kv("draft"), offers=offers, days=settings.draft_days)
     nodes = NodeDoor(journal=bus.journal, vault=bus.vault, idem=bus.kv("idem"))
-    projector = Projector(journal=bus.journal, state=bus.kv("state"), feed_after=lambda after: bus.feed(after=after))
+    certificates = Certificates(bus.kv("state"), settings.pool_domains)
+    projector = Projector(
+        journal=bus.journal,
+        state=bus.kv("state"),
+        certificates=certificates,
+        feed_after=lambda after: bus.feed(after=after),
+    )
 
     async def offered(_nothing: questions.Nothing, _asker: Asker | None) -> questions.CatalogueReply:
-        return offers.reply()
+        return offers.reply(await certificates.counts())
 
     async def priced(question: questions.CostOf, _asker: Asker | None) -> questions.CostReply:
         return offers.cost(question)

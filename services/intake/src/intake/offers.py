@@ -18,7 +18,15 @@ from contracts.errors import FieldError, trouble
 from contracts.fit import Size, fit
 from contracts.identity import Fqdn
 from contracts.kit import Component, kit_of
-from contracts.questions import CatalogueReply, ComponentRow, CostOf, CostReply, RegionRow, ServerTypeRow
+from contracts.questions import (
+    CatalogueReply,
+    CertificateCount,
+    ComponentRow,
+    CostOf,
+    CostReply,
+    RegionRow,
+    ServerTypeRow,
+)
 from contracts.request import Topology
 from intake.prices import FINE, HOURS_PER_MONTH, PriceList, money
 
@@ -39,13 +47,14 @@ class Offers:
         self.pool_domains = tuple(pool_domains)
         self.kit = kit_of(yaml.safe_load(catalogue_file.read_text())) if catalogue_file else None
 
-    def reply(self) -> CatalogueReply:
+    def reply(self, certificates: tuple[CertificateCount, ...] = ()) -> CatalogueReply:
         """The answer to the catalogue question."""
         return CatalogueReply(
             regions=self.regions,
             server_types=self.server_types,
             components=tuple(map(_row, self.kit.components)) if self.kit else (),
             pool_domains=self.pool_domains,
+            certificates=certificates,
             as_of=self.prices.as_of,
             sample_prices=self.prices.sample,
         )

@@ -15,6 +15,7 @@ from contracts.sovereign import SovereignDegraded, SovereignFailed, SovereignReq
 from contracts.summary import Summary, summary_key
 from contracts.tofu import TofuPlanned, TofuWaiting
 from contracts.view import State
+from intake.certificates import Certificates
 from intake.life import standing
 
 POSITION = "projector.position"
@@ -70,9 +71,15 @@ class Projector:
     """Keeps the rows."""
 
     def __init__(
-        self, *, journal: Journal, state: Bucket, feed_after: Callable[[int], AsyncIterable[Delivered]]
+        self,
+        *,
+        journal: Journal,
+        state: Bucket,
+        certificates: Certificates,
+        feed_after: Callable[[int], AsyncIterable[Delivered]],
     ) -> None:
         self._journal = journal
+        self._certificates = certificates
         self._state = state
         self._feed_after = feed_after
 
@@ -103,7 +110,9 @@ class Projector:
     async def _write(self, sovereign: str) -> None:
         for _ in range(5):
             try:
-                row = summary_of(await self._journal.fold(sovereign))
+                history = await self._journal.fold(sovereign)
+                await self._certificates.note(history)
+                row = summary_of(history)
                 if row is None:
                     return
                 key = summary_key(sovereign)

@@ -6,6 +6,7 @@ import { seal, sovereignId, DRAFT, maySeal } from "./seal.js";
 
 export class Domain {
   constructor(catalogue, changed) {
+    this.certificates = catalogue.certificates || [];
     $("pool_domain").append(...catalogue.pool_domains.map((name) => h("option", { value: name }, `.${name}`)));
     this.changed = changed;
     this.asked = "";
@@ -46,6 +47,10 @@ export class Domain {
     $("pool").hidden = this.mode !== "pool";
     $("own").hidden = this.mode === "pool";
     $("registrar").hidden = this.mode !== "byo-api";
+    const count = this.certificates.find((one) => one.domain === $("pool_domain").value);
+    const scarce = this.mode === "pool" && count && count.issued >= 0.8 * count.limit;
+    $("scarce").hidden = !scarce;
+    if (scarce) $("scarce").textContent = `${count.issued} certificates were issued under ${count.domain} within a week, and the CA issues ${count.limit}: yours may have to wait some days. Another domain has a limit of its own.`;
     $("manual").hidden = this.mode !== "byo-manual";
     $("domain.registrar").disabled = this.mode !== "byo-api";
   }

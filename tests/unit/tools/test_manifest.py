@@ -144,7 +144,7 @@ def test_a_wrong_manifest_is_refused_with_its_table_and_field(tmp_path: Path, te
 
 
 def test_names_choose_tools_and_sets_each_once() -> None:
-    assert [tool.name for tool in OURS.chosen(["opentofu", "demo"])] == ["opentofu", PROVIDER, "powerdns"]
+    assert [tool.name for tool in OURS.chosen(["opentofu", "demo"])] == ["opentofu", PROVIDER, "powerdns", "age"]
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:

@@ -102,9 +102,10 @@ locals {
       kind       = "ConfigMap"
       metadata   = { name = "catalyst-sovereign", namespace = local.pins.flux.namespace }
       data = {
-        SOVEREIGN_ID           = var.sovereign_id
-        SOVEREIGN_FQDN         = var.fqdn
-        SOVEREIGN_ORGANISATION = var.organisation
+        SOVEREIGN_ID   = var.sovereign_id
+        SOVEREIGN_FQDN = var.fqdn
+        # As a JSON string, quotes and all, which YAML reads as such wherever it is put: Flux drops the quotes around a variable.
+        SOVEREIGN_ORGANISATION = jsonencode(var.organisation)
         SOVEREIGN_ADMIN_EMAIL  = var.admin_email
         SOVEREIGN_REGION       = var.location
         LOAD_BALANCER_IPV4     = hcloud_load_balancer.front.ipv4

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.cluster.kit import Kit
 from sandbox.node.cloud_config import read
 from tests.integration.module.rendering import DEFAULTS, DEPLOY, MODULE, module_copy, tofu
 from tests.integration.tofu_runner.stand import shape
@@ -115,8 +116,11 @@ def test_files_with_secrets_are_for_root_alone(highly_available: dict[str, str])
 def test_text_of_the_request_cannot_break_out_of_its_file(highly_available: dict[str, str]) -> None:
     first = contents(highly_available["demo-omani-works-cp1"])
     values, secret = yaml.safe_load_all(first["/etc/catalyst/sovereign.yaml"])
-    assert values["data"]["SOVEREIGN_ORGANISATION"] == 'Omantel\'s "cloud" & $(team)'
     assert secret["kind"] == "Secret"
+    given = {**values["data"], **dict.fromkeys(secret["data"], "x")}
+    built = Kit(DEPLOY / "kit").manifests("./deploy/kit/components/catalyst-platform", given)
+    release = next(each for each in built if each["kind"] == "HelmRelease")
+    assert release["spec"]["values"]["global"]["sovereign"]["organisation"] == DEFAULTS["organisation"]
     echoed = subprocess.run(
         ["bash", "-c", 'set -eu; . /dev/stdin; printf %s "$NODE_NAME $JOIN_ADDRESS"'],
         input=first["/etc/catalyst/node.env"],

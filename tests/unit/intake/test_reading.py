@@ -70,6 +70,8 @@ WRONG = [
     ("deadline_minutes", 1, "deadline_minutes", "greater_than_equal"),
     ("deadline_minutes", "soon", "deadline_minutes", "int_parsing"),
     ("admin_email", "nobody", "admin_email", "value_error"),
+    ("admin_email", "&anchor@example.org", "admin_email", "value_error"),
+    ("admin_email", 'quo"te@example.org', "admin_email", "value_error"),
     ("idempotency_key", "k" * 121, "idempotency_key", "string_too_long"),
     ("comment", "x" * 501, "comment", "string_too_long"),
     ("secrets", "none", "secrets", "tuple_type"),

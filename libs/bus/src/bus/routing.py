@@ -19,8 +19,10 @@ R = TypeVar("R", bound=Model)
 class Wake:
     """Something that follows beside facts: wake this service about this Sovereign after a while.
 
-    The due time counts from the event that caused it, so that a repeat sets the same timer again. Timers are never
-    cancelled: the handler looks whether it still matters.
+    The due time counts from the event that caused it, so that a repeat sets the same timer again. Facts are stored
+    before timers are set: a handler that meets its own facts in the history must ask for the same timers once more, or
+    a crash in between loses them. Timers are never cancelled: the
+    handler looks whether it still matters.
     """
 
     timer: TimerRow

@@ -26,7 +26,9 @@ CONTENT_TYPE = "application/cloudevents+json"
 class Model(BaseModel):
     """Immutable and tolerant: unknown fields are ignored on reading."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float", protected_namespaces=(), defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", ser_json_timedelta="float", protected_namespaces=(), defer_build=True
+    )
 
 
 class Fact(Model):

@@ -93,9 +93,9 @@ async def test_a_decommission_needs_the_name_typed_and_ends_with_a_proof(
     await page.get_by_label("I exported OpenBao's state, or do not need it").check()
     await page.get_by_label("Type shown.omani.works to confirm").fill("shown")
     await page.get_by_label("Cloud API token").fill(play.token)
-    await page.get_by_role("button", name="Decommission").click()
+    await page.get_by_role("button", name="Reprovision").click()
     await expect(page.locator("#part [role=alert]")).to_contain_text("What to do")
-    seat.forgive("/decommission")  # the refusal of half a name
+    seat.forgive("/reprovision")  # the refusal of half a name
     await page.get_by_label("Type shown.omani.works to confirm").fill("shown.omani.works")
     await page.get_by_role("button", name="Decommission").click()
     await expect(page.locator("#word")).to_contain_text("Decommissioned")

@@ -8,7 +8,7 @@ import { seal, maySeal } from "./seal.js";
 const EXPORT = "kubectl --namespace openbao exec openbao-0 -- tar --create --gzip --file - /openbao/data > openbao-data.tar.gz";
 const WORDS = { decommission: "Decommission", reprovision: "Reprovision" };
 const STEPS = [["flux", "The watch has ended", (v) => v.released.length > 0 || ["withdrawn", "released"].includes(v.dns.state)], ["dns", "No name points there any more", (v) => ["withdrawn", "released"].includes(v.dns.state)],
-  ["cloud", "The cloud is empty", (v) => v.gone.length > 0 || v.state === "decommissioned"], ["name", "The name is free", (v) => v.state === "decommissioned"]];
+  ["cloud", "The cloud is empty", (v) => v.gone.length > 0 || v.state === "decommissioned"], ["name", (v) => v.reprovisioning ? "The name is kept, the next life begins" : "The name is free", (v) => v.state === "decommissioned"]];
 
 // The signed proof lies in the fact that the cloud was seen empty; this hands it over as the file that `catalyst proof verify` reads.
 async function download(sovereign) {
@@ -21,10 +21,10 @@ async function download(sovereign) {
 }
 
 export function decommission(place, view, { sovereign, mayOperate }) {
-  const going = ["decommissioning", "decommissioned"].includes(view.state);
+  const going = ["decommissioning", "decommissioned"].includes(view.state) && !view.commands.length;
   const key = ["decommission", view.state, view.gone, view.dns.state, view.released, view.commands, view.servers.map((s) => s.name), view.resources.length];
   show(place, key, () => {
-    if (going) return [h("h2", {}, "What goes, in this order"), h("ul", { class: "findings" }, STEPS.map(([, text, done]) => h("li", { class: "mark", "data-mark": done(view) ? "done" : "working" }, text))),
+    if (going) return [h("h2", {}, "What goes, in this order"), h("ul", { class: "findings" }, STEPS.map(([, text, done]) => h("li", { class: "mark", "data-mark": done(view) ? "done" : "working" }, typeof text === "string" ? text : text(view)))),
       view.gone.length ? h("details", { "data-key": "gone", open: true }, h("summary", {}, `${view.gone.length} resources were seen gone`), h("ul", {}, view.gone.map((g) => h("li", { class: "mono" }, g))),
         h("button", { type: "button", class: "quiet", onclick: () => download(sovereign) }, "Download the signed proof")) : null];
     if (!mayOperate) return h("p", { class: "hint" }, "Your role does not permit a decommission: ask an operator of your organisation.");

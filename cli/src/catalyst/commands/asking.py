@@ -100,6 +100,7 @@ def _public_key(file: str) -> str:
 @click.option("--workers", type=int, help="How many workers.")
 @click.option("--control-plane-type", help="Server type, such as cpx22.")
 @click.option("--worker-type", help="Server type, such as cpx32.")
+@click.option("--component", "components", multiple=True, help="A component beside the mandatory ones; repeatable.")
 @click.option("--mode", help="pool, byo-manual or byo-api.")
 @click.option("--ssh-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The .pub file.")
 @click.option("--token-file", help="File with the cloud token; - reads it from standard input.")
@@ -126,6 +127,7 @@ def request(
             "topology.worker_count": flags["workers"],
             "topology.control_plane_type": flags["control_plane_type"],
             "topology.worker_type": flags["worker_type"],
+            "components": list(flags["components"]) or None,
             "ssh_public_key": ssh_key.read_text().strip() if ssh_key else None,
         },
     )

@@ -1,5 +1,6 @@
 """One suite over all registrar adapters: real HTTP to simulated registrars that answer as the vendors publish."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -7,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+import dns.dnssec
+import dns.rdata
 import pytest
 from aiohttp import web
 
@@ -18,10 +21,17 @@ from sandbox.registrars import Registrars as Simulated
 
 OLD: Final = ("ns1.old.example", "ns2.old.example")
 OURS: Final = ("ns1.omani.works", "ns2.omani.works")
-THEIR_DS: Final = DsRecord(key_tag=7, algorithm=8, digest_type=2, digest="ab" * 32)
-OUR_DS: Final = DsRecord(key_tag=4711, algorithm=13, digest_type=2, digest="cd" * 32)
-WITH_DS: Final = {"dynadot", "cloudflare"}
+WITH_DS: Final = {"ovh", "dynadot", "cloudflare"}
 WITH_DEFAULT: Final = {"namecheap", "ovh"}
+
+
+def ds_of(fqdn: str, dnskey: str) -> DsRecord:
+    """The DS of a key, computed by dnspython."""
+    key = dns.rdata.from_text("IN", "DNSKEY", dnskey)
+    made = dns.dnssec.make_ds(f"{fqdn}.", key, "SHA256")
+    return DsRecord(
+        key_tag=made.key_tag, algorithm=made.algorithm, digest_type=2, digest=made.digest.hex(), dnskey=dnskey
+    )
 
 
 def at(*registrars: str) -> pytest.MarkDecorator:
@@ -41,6 +51,14 @@ class Customer:
     def __post_init__(self) -> None:
         self.fqdn = "sovereign.shop.example" if self.registrar == "cloudflare" else "shop.example"
         self.account.domains[self.fqdn] = Domain(nameservers=list(OLD))
+
+    @property
+    def our_ds(self) -> DsRecord:
+        return ds_of(self.fqdn, f"257 3 13 {base64.b64encode(bytes(range(64))).decode()}")
+
+    @property
+    def their_ds(self) -> DsRecord:
+        return ds_of(self.fqdn, f"257 3 8 {base64.b64encode(bytes(range(130))).decode()}")
 
     @property
     def domain(self) -> Domain:
@@ -138,26 +156,40 @@ async def test_a_registrars_own_default_is_put_back_by_its_setting(customer: Cus
 async def test_an_api_that_takes_no_ds_is_said_to_take_none(customer: Customer) -> None:
     async with customer.open() as account:
         with pytest.raises(RegistrarRefused) as refused:
-            await account.set_ds(customer.fqdn, (OUR_DS,))
+            await account.set_ds(customer.fqdn, (customer.our_ds,))
     assert refused.value.code == "registrar-unsupported"
 
 
 @at(*sorted(WITH_DS))
 async def test_ds_are_compared_set_and_taken_away_where_the_api_knows_them(customer: Customer) -> None:
     async with customer.open() as account:
-        customer.domain.ds = [THEIR_DS.model_dump()]
+        ours, theirs = customer.our_ds, customer.their_ds
+        customer.domain.ds = [theirs.model_dump()]
         former = await account.get(customer.fqdn)
-        assert former.ds == (THEIR_DS,)
+        assert [one.identity for one in former.ds or ()] == [theirs.identity]
         await account.set_ds(customer.fqdn, ())
         assert (await account.get(customer.fqdn)).ds == ()
         await account.set(customer.fqdn, OURS)
-        for digest in (OUR_DS.digest, OUR_DS.digest.upper()):
-            await account.set_ds(customer.fqdn, (OUR_DS.model_copy(update={"digest": digest}),))
-        assert (await account.get(customer.fqdn)).ds == (OUR_DS,)
+        for digest in (ours.digest, ours.digest.upper()):
+            await account.set_ds(customer.fqdn, (ours.model_copy(update={"digest": digest}),))
+        assert [one.identity for one in (await account.get(customer.fqdn)).ds or ()] == [ours.identity]
+        assert [DsRecord.model_validate(row).identity for row in customer.domain.ds] == [ours.identity]
         assert customer.account.writes == 3
         await account.rollback(customer.fqdn, former)
         back = await account.get(customer.fqdn)
-    assert (set(back.nameservers), back.ds) == (set(OLD), (THEIR_DS,))
+    assert (set(back.nameservers), [one.identity for one in back.ds or ()]) == (set(OLD), [theirs.identity])
+
+
+@at("ovh")
+async def test_a_key_that_may_not_change_ds_leaves_them_to_the_owner(customer: Customer) -> None:
+    customer.account.may_sign = False
+    async with customer.open() as account:
+        assert (await account.validate(customer.fqdn)).ds is None
+        await account.set(customer.fqdn, OURS)
+        assert (await account.get(customer.fqdn)).ds is None
+        with pytest.raises(RegistrarRefused) as refused:
+            await account.set_ds(customer.fqdn, (customer.our_ds.model_copy(update={"dnskey": ""}),))
+    assert refused.value.code == "registrar-unsupported"
 
 
 async def test_each_wrong_part_of_the_credentials_is_a_refusal_without_the_secret(customer: Customer) -> None:
@@ -265,7 +297,7 @@ async def test_a_name_that_was_never_delegated_is_so_again_after_rollback(simula
         former = await account.validate(cloudflare.fqdn)
         assert former == Delegation(nameservers=(), ds=())
         await account.set(cloudflare.fqdn, OURS)
-        await account.set_ds(cloudflare.fqdn, (OUR_DS,))
+        await account.set_ds(cloudflare.fqdn, (cloudflare.our_ds,))
         await account.rollback(cloudflare.fqdn, former)
     assert (cloudflare.domain.nameservers, cloudflare.domain.ds) == ([], [])
 

@@ -17,6 +17,15 @@ class DsRecord(Model):
     algorithm: int
     digest_type: int
     digest: str
+    dnskey: str = Field(
+        default="",
+        description="The key of which it is the digest, as a DNSKEY record holds it: some registrars want that.",
+    )
+
+    @property
+    def identity(self) -> tuple[int, int, int, str]:
+        """What makes two of them the same: digests are hexadecimal in either case, not everybody tells the key."""
+        return self.key_tag, self.algorithm, self.digest_type, self.digest.lower()
 
 
 class Record(Model):

@@ -16,7 +16,7 @@ class Domain(BaseModel):
     by_default: bool = False
     """Whether these are the registrar's own by its default setting."""
     ds: list[dict[str, Any]] = []
-    """key_tag, algorithm, digest_type, digest."""
+    """key_tag, algorithm, digest_type, digest, and dnskey where the registrar was given the key."""
     busy: bool = False
     """Another change of it is under way."""
 
@@ -33,6 +33,8 @@ class Account(BaseModel):
     """Whether the caller's address is on the account's list."""
     may_change: bool = True
     """Whether the credentials have the right to change anything."""
+    may_sign: bool = True
+    """Whether they have the right to change DS, where that is a right of its own."""
     calls_left: int | None = Field(default=None, ge=0)
     """Calls until its limit; none has no limit."""
     down: bool = False

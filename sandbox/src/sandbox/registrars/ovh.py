@@ -1,5 +1,6 @@
 """Simulated OVH: signed calls checked to the letter, a clock of its own, and changes that are tasks."""
 
+import base64
 import hashlib
 import hmac
 import time
@@ -28,7 +29,9 @@ async def answer(account: Account, request: web.Request) -> web.StreamResponse:
 
 def _credential(account: Account) -> web.Response:
     rules = [{"method": "GET", "path": "/*"}]
-    rules += [{"method": method, "path": "/domain/*"} for method in ("POST", "PUT") if account.may_change]
+    changing = ["/domain/*/nameServers/update", *(["/domain/*/dsRecord"] if account.may_sign else [])]
+    rules += [{"method": "POST", "path": path} for path in changing if account.may_change]
+    rules += [{"method": "PUT", "path": "/domain/*"}] if account.may_change else []
     return web.json_response({"status": "validated", "rules": rules})
 
 
@@ -62,7 +65,11 @@ def _read(domain: Domain, name: str, rest: list[str], request: web.Request) -> w
     match rest:
         case []:
             kind = "hosted" if domain.by_default else "external"
-            return web.json_response({"domain": name, "nameServerType": kind, "offer": "gold"})
+            known = {"domain": name, "nameServerType": kind, "offer": "gold", "dnssecSupported": True}
+            return web.json_response(known)
+        case ["dsRecord", *number]:
+            rows = [{"id": 500 + index, "status": "published", **_key(ds)} for index, ds in enumerate(domain.ds)]
+            return web.json_response(rows[int(number[0]) - 500] if number else [row["id"] for row in rows])
         case ["nameServer"]:
             return web.json_response([100 + index for index in range(len(domain.nameservers))])
         case ["nameServer", number] if number.isdecimal() and 0 <= int(number) - 100 < len(domain.nameservers):
@@ -86,10 +93,44 @@ async def _write(account: Account, name: str, rest: list[str], request: web.Requ
             account.change(name, nameservers=servers, by_default=False)
             task = {"id": _TASK, "domain": name, "function": "DomainDnsUpdate", "status": "todo"}
             return web.json_response(task)
+        case "POST", ["dsRecord"]:
+            return _sign(account, name, body["keys"])
         case "PUT", [] if body.get("nameServerType") == "hosted":
             account.change(name, nameservers=OWN, by_default=True)
             return web.json_response(None)
     return _error(404, "", "Got an invalid (or empty) URL")
+
+
+def _sign(account: Account, name: str, keys: list[dict[str, Any]]) -> web.Response:
+    made = [_ds(name, row) for row in keys]
+    if any(row is None for row in made):
+        return _error(400, "", "A key's tag does not fit it")
+    account.change(name, ds=made)
+    task = {"id": _TASK, "domain": name, "function": "DomainDnssecUpdate", "status": "todo"}
+    return web.json_response(task)
+
+
+def _key(ds: dict[str, Any]) -> dict[str, Any]:
+    """A DS as OVH shows it: the key alone."""
+    flags, _protocol, algorithm, key = str(ds["dnskey"]).split(maxsplit=3)
+    return {"flags": int(flags), "algorithm": int(algorithm), "publicKey": key, "tag": ds["key_tag"]}
+
+
+def _ds(name: str, row: dict[str, Any]) -> dict[str, Any] | None:
+    """The DS that the registry gets of a key (RFC 4034, section 5.1.4 and appendix B); None when its tag is wrong."""
+    head = int(row["flags"]).to_bytes(2, "big") + bytes([3, int(row["algorithm"])])
+    rdata = head + base64.b64decode(row["publicKey"], validate=True)
+    total = sum(byte << 8 if index % 2 == 0 else byte for index, byte in enumerate(rdata))
+    if (total + (total >> 16 & 0xFFFF)) & 0xFFFF != row["tag"]:
+        return None
+    owner = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    return {
+        "key_tag": row["tag"],
+        "algorithm": row["algorithm"],
+        "digest_type": 2,
+        "digest": hashlib.sha256(owner + rdata).hexdigest(),
+        "dnskey": f"{row['flags']} 3 {row['algorithm']} {row['publicKey']}",
+    }
 
 
 def _error(status: int, code: str, message: str) -> web.Response:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bus import CannotOpen, TryAgain
-from contracts.dns import Delegation, DnsFlipped, DnsReleased, DnsReserved
+from contracts.dns import Delegation, DnsFlipped, DnsReleased, DnsReserved, DsRecord
 from contracts.errors import Trouble
 from contracts.event import About
 from contracts.history import History, Recorded
@@ -157,7 +157,7 @@ class _Course:
         return is_ours(held, self.zone.nameservers)
 
     def _foreign(self, held: Delegation) -> bool:
-        return not set(held.ds or ()) <= set(self.zone.ds)
+        return not _identities(held.ds) <= _identities(self.zone.ds)
 
     def _foreign_tags(self) -> str:
         seen = {tag for said in self.report.servers if said.side == "parent" for tag in said.ds_key_tags}
@@ -180,7 +180,9 @@ def sign_at(history: History, zone: Reserved, now_said: DnsFlipped | None, now: 
     last, reserved = history.last(DnsFlipped), history.data(DnsReserved)
     known = reserved.registrar if reserved else None
     flipped, since = (now_said, now) if now_said else (last.event.data, last.event.time) if last else (None, now)
-    if flipped is None or known is None or known.ds is None or flipped.ds == zone.ds:
+    if flipped is None or known is None or known.ds is None:
+        return None
+    if flipped.ds is not None and _identities(flipped.ds) == _identities(zone.ds):
         return None
     return since + timedelta(seconds=flipped.cached_for_s)
 
@@ -232,6 +234,10 @@ def _flipped(registrar: str, former: Delegation, zone: Reserved, report: Report)
         former=former,
         cached_for_s=max(cached, default=0),
     )
+
+
+def _identities(ds: tuple[DsRecord, ...] | None) -> set[tuple[int, int, int, str]]:
+    return {one.identity for one in ds or ()}
 
 
 def is_ours(held: Delegation, nameservers: tuple[str, ...]) -> bool:

@@ -190,7 +190,7 @@ class PowerDns:
         """The active, published keys that a parent's DS may point at."""
         rows = await self._call("GET", f"/zones/{absolute(fqdn)}/cryptokeys", absent_is_none=True)
         usable = [row for row in rows or () if row.get("active") and row.get("published", True) and row.get("ds")]
-        return tuple(SigningKey(str(row["dnskey"]), _ds_records(row["ds"])) for row in usable)
+        return tuple(SigningKey(str(row["dnskey"]), _ds_records(row["ds"], str(row["dnskey"]))) for row in usable)
 
     async def _call(
         self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None,
@@ -264,12 +264,10 @@ def _changed(change: Change) -> dict[str, Any]:
     return {**_written(change.records), "changetype": "REPLACE"}
 
 
-def _ds_records(rows: Iterable[str]) -> tuple[DsRecord, ...]:
-    found = []
-    for row in rows:
-        tag, algorithm, digest_type, digest = row.split(maxsplit=3)
-        if int(digest_type) in _DIGEST_TYPES:
-            found.append(
-                DsRecord(key_tag=int(tag), algorithm=int(algorithm), digest_type=int(digest_type), digest=digest)
-            )
-    return tuple(found)
+def _ds_records(rows: Iterable[str], dnskey: str) -> tuple[DsRecord, ...]:
+    told = [row.split(maxsplit=3) for row in rows]
+    return tuple(
+        DsRecord(key_tag=int(tag), algorithm=int(algorithm), digest_type=int(digest_type), digest=digest, dnskey=dnskey)
+        for tag, algorithm, digest_type, digest in told
+        if int(digest_type) in _DIGEST_TYPES
+    )

@@ -32,7 +32,7 @@ _CREDENTIALS: Final = {
     "dynadot": ("api_key", "api_secret"),
     "cloudflare": ("api_token",),
 }
-_TAKES_DS: Final = {"dynadot", "cloudflare"}
+_TAKES_DS: Final = {"ovh", "dynadot", "cloudflare"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import Any, Final
 import aiohttp
 from publicsuffixlist import PublicSuffixList
 
-from contracts.dns import DsRecord
 from dns_pdm.registrars.port import RegistrarBusy, RegistrarRefused
 
 _CALL_WITHIN_S: Final = 30.0
@@ -136,11 +135,6 @@ def host(name: str) -> str:
 def same_hosts(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether two NS sets are the same: order, case and final dots say nothing."""
     return {host(name) for name in one} == {host(name) for name in other}
-
-
-def ds_key(record: DsRecord) -> tuple[int, int, int, str]:
-    """What makes two DS the same: digests are hexadecimal in either case."""
-    return record.key_tag, record.algorithm, record.digest_type, record.digest.lower()
 
 
 def no_ds(registrar: str) -> RegistrarRefused:

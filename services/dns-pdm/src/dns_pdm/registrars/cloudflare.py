@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
-from dns_pdm.registrars.calls import Caller, Said, calling, ds_key, host, understood
+from dns_pdm.registrars.calls import Caller, Said, calling, host, understood
 from dns_pdm.registrars.port import Adapter, RegistrarRefused
 
 _NAME: Final = "cloudflare"
@@ -65,8 +65,8 @@ class Cloudflare:
     async def set_ds(self, fqdn: str, ds: tuple[DsRecord, ...]) -> None:
         """Ensure these DS records at the name, in one batch."""
         zone = await self._zone(fqdn)
-        held = {ds_key(ds_in(row)): row for row in await self._records(zone, fqdn) if row["type"] == "DS"}
-        wanted = {ds_key(one): one for one in ds}
+        held = {ds_in(row).identity: row for row in await self._records(zone, fqdn) if row["type"] == "DS"}
+        wanted = {one.identity: one for one in ds}
         await self._batch(
             zone,
             gone=[row for key, row in held.items() if key not in wanted],
@@ -145,7 +145,7 @@ def ds_in(row: Mapping[str, Any]) -> DsRecord:
 
 def written(fqdn: str, one: DsRecord) -> dict[str, Any]:
     """A DS record as it is posted."""
-    return {"type": "DS", "name": fqdn, "ttl": _TTL_S, "data": one.model_dump()}
+    return {"type": "DS", "name": fqdn, "ttl": _TTL_S, "data": one.model_dump(exclude={"dnskey"})}
 
 
 def refusal(said: Said, fields: Mapping[str, Any], fqdn: str) -> Exception:

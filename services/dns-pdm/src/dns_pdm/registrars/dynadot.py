@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
-from dns_pdm.registrars.calls import Caller, Said, calling, ds_key, host, json_of, same_hosts, understood
+from dns_pdm.registrars.calls import Caller, Said, calling, host, json_of, same_hosts, understood
 from dns_pdm.registrars.port import Adapter
 
 _NAME: Final = "dynadot"
@@ -45,12 +45,12 @@ class Dynadot:
 
     async def set_ds(self, fqdn: str, ds: tuple[DsRecord, ...]) -> None:
         """Ensure these DS: those that are not wanted go with all the others, and the wanted ones are put again."""
-        held = {ds_key(one) for one in await self._ds(fqdn)}
-        if held - {ds_key(one) for one in ds}:
+        held = {one.identity for one in await self._ds(fqdn)}
+        if held - {one.identity for one in ds}:
             await self._call("DELETE", fqdn, "dnssec")
             held = set()
         for one in ds:
-            if ds_key(one) not in held:
+            if one.identity not in held:
                 await self._call("PUT", fqdn, "dnssec", written(one))
 
     async def rollback(self, fqdn: str, former: Delegation) -> None:

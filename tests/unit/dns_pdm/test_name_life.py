@@ -38,7 +38,7 @@ HANDLERS: dict[type[Fact], Callable[..., Any]] = {
 }
 ACTIONS = st.one_of(
     st.tuples(st.just("ask"), st.sampled_from(["acme", "globex"])),
-    st.tuples(st.sampled_from(["cloud", "cancel", "decommission", "destroy", "end"]), st.none()),
+    st.tuples(st.sampled_from(["cloud", "cancel", "decommission", "reprovision", "destroy", "end"]), st.none()),
     st.tuples(st.just("deliver"), st.integers(0, 50)),
     st.tuples(st.just("latest"), st.none()),
     st.tuples(st.just("fire"), st.integers(0, 50)),
@@ -84,14 +84,14 @@ class World:
             self.say(applied(f"192.0.2.{history.life}", ""))
         elif action == "cancel" and history.alive and not leaving:
             self.say(SovereignCancelRequested())
-        elif action == "decommission" and history.alive:
-            self.say(SovereignDecommissionRequested())
+        elif action in {"decommission", "reprovision"} and history.alive and not self.said(DnsReleased):
+            self.say(SovereignDecommissionRequested(reprovision=action == "reprovision"))
             self.say(FluxReleased(verified=True))
         elif action == "destroy" and leaving:
             self.clouds.discard(history.life)
             self.say(TofuDestroyed())
         elif action == "end" and self.said(DnsReleased):
-            self.say(SovereignDecommissioned(cause=self.heard[-1].id))
+            self._end()
         elif action == "pass":
             self.scene.pass_time(timedelta(seconds=argument))
         elif action == "crash":
@@ -105,6 +105,15 @@ class World:
             timer = self.timers[argument % len(self.timers)]
             self.scene.now = max(self.scene.now, timer.due)
             await self._run(handlers.look_again, timer, timer.about, timer.due)
+
+    def _end(self) -> None:
+        """What intake says: a reprovisioned life is followed by the next one, in the same breath."""
+        history, asked = self.scene.history, self.scene.history.data(SovereignDecommissionRequested)
+        about = self.about.model_copy(update={"life": history.life + 1, "run": history.run + 1})
+        self.say(SovereignDecommissioned(cause=self.heard[-1].id))
+        if asked is not None and asked.reprovision:
+            self.owners[about.life] = about.owner
+            self.say(requested(), about)
 
     async def _run(self, handler: Callable[..., Any], event: Any, about: About, since: Any) -> None:
         try:
@@ -125,17 +134,23 @@ class World:
         history = self.scene.history
         zone = self.scene.zones.zones.get(absolute(FQDN))
         in_pool = [item.type for item in self.scene.zones.zones[absolute(POOL)].records if item.name == absolute(FQDN)]
-        free = not history.alive or history.last(DnsReleased) is not None
+        released = history.data(DnsReleased)
+        kept = released is not None and released.kept
+        free = not history.alive or (released is not None and not kept)
         if free:
             assert zone is None, "freed while its zone answers"
             assert in_pool == [], "freed while it is delegated"
         if zone is not None:
-            assert zone.account == f"catalyst-zero/{history.life}", "a zone of a life that is not the present one"
+            # One that is handed on bears the next life's number, from before it is said that it was.
+            numbers = {history.life, history.life + 1} if handlers.kept(history) else {history.life}
+            of = {f"catalyst-zero/{number}" for number in numbers}
+            assert zone.account in of, "a zone of a life that is not the present one"
             addresses = {text for item in zone.records if item.type == "A" for text in item.content}
             assert addresses <= {f"192.0.2.{history.life}"}, "a name points at another life's cloud"
-        if history.alive and history.last(DnsWithdrawn) and zone is not None:
+        asked, withdrawn = history.last(SovereignDecommissionRequested), history.last(DnsWithdrawn)
+        if history.alive and withdrawn and asked and zone is not None:
             assert {item.type for item in zone.records} <= {"SOA", "NS"}, "withdrawn, but something is written again"
-            assert "DS" not in in_pool
+            assert handlers.kept(history) or withdrawn.sequence < asked.sequence or "DS" not in in_pool
         for event in self.scene.events:
             assert event.owner == self.owners[event.life], "two owners"
 
@@ -167,6 +182,16 @@ def test_a_name_has_one_owner_and_is_free_only_when_nothing_of_it_is_left(
     for place, disturbance in sorted(disturbances, key=lambda item: item[0], reverse=True):
         actions.insert(place, disturbance)
     asyncio.run(live(actions))
+
+
+def test_undisturbed_a_reprovision_keeps_the_name_for_its_owner() -> None:
+    story = [("reprovision", None) if step == "decommission" else (step, of) for step, of in story_of("acme")]
+    world = asyncio.run(live([*story, ("latest", None), ("ask", "globex")]))
+    assert world.owners == {1: "acme", 2: "acme"}
+    assert world.scene.history.alive
+    assert [fact.kept for fact in world.scene.facts(DnsReleased)] == [True]
+    first, second = world.scene.facts(DnsReserved)
+    assert first.ds == second.ds
 
 
 def test_undisturbed_the_name_is_had_by_two_owners_one_after_the_other() -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Final
 
+import yaml
+
 from sandbox.cluster import charts
 from sandbox.cluster.agenda import Sequence
 from sandbox.cluster.conditions import Status, is_ready, is_stalled
@@ -129,6 +131,8 @@ class Kustomizations:
             documents = self._model.kit.manifests(path, values)
         except PathMissing as missing:
             raise _Failed("ArtifactFailed", str(missing)) from None
+        except yaml.YAMLError as wrong:
+            raise _Failed("BuildFailed", f"post build failed for '{item['metadata']['name']}': {wrong}") from None
         for name in item["spec"].get("components") or ():
             try:
                 documents += self._model.kit.manifests(f"{path}/{name}", values)

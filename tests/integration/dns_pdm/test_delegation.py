@@ -41,10 +41,12 @@ class Tree:
     keeper: ZoneKeeper
     ds: tuple[DsRecord, ...]
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    more_parents: tuple[str, ...] = ()
+    """Names of further servers of the zone above."""
 
     async def check(self, *, ds_required: bool = False) -> Report:
         hosts = {**dict.fromkeys(NS, where(self.ours)), "ns.registry.test": where(self.registry), **self.hosts}
-        topology = DescribedTopology({"example.test": ("ns.registry.test",)}, hosts)
+        topology = DescribedTopology({"example.test": ("ns.registry.test", *self.more_parents)}, hosts)
         return await Delegations(topology).check(FQDN, NS, ds_required=ds_required)
 
 
@@ -129,6 +131,21 @@ async def test_a_server_that_is_behind_is_told(tree: Tree, server_in: ServerIn) 
     verdicts = told(await tree.check(), "child")
     assert [verdict for verdict, _said in verdicts] == ["agrees", "differs"]
     assert "another has" in verdicts[1][1]
+
+
+async def test_servers_of_the_parent_that_disagree_are_told_apart(tree: Tree, server_in: ServerIn) -> None:
+    await tree.parent.change("example.test", pasted(FQDN, NS, tree.ds))
+    late = await server_in("late")
+    async with PowerDns.connect(late.api_url, SecretStr(late.api_key)) as api:
+        await api.create(registry_zone("example.test"))
+        await api.change("example.test", pasted(FQDN, ("ns1.old.test", "ns2.old.test")))
+    tree.hosts, tree.more_parents = {"ns.late.test": where(late)}, ("ns.late.test",)
+    report = await tree.check()
+    assert not report.holds
+    assert told(report, "parent") == [
+        ("agrees", ""),
+        ("differs", "lacks ns1.omani.works, ns2.omani.works; still names ns1.old.test, ns2.old.test"),
+    ]
 
 
 async def test_our_own_wrong_ns_set_is_told(tree: Tree) -> None:

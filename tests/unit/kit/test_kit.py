@@ -126,27 +126,6 @@ def test_what_cloud_init_installs_is_what_the_kit_takes_over(what: str) -> None:
     assert item["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
 
 
-def flux_drift(pin: dict[str, str], chart_version: str, table: dict[str, str]) -> str:
-    """Why cloud-init's Flux and the kit's chart do not fit together; empty when they do."""
-    shipped = table.get(chart_version)
-    if shipped is None:
-        return f"chart flux2 {chart_version} is not in the table of what it ships: add its appVersion"
-    if shipped != pin["version"]:
-        return f"chart flux2 {chart_version} ships Flux {shipped}, cloud-init installs {pin['version']}"
-    if chart_version != pin["chart_version"]:
-        return f"the kit has chart flux2 {chart_version}, cloud-init installs chart {pin['chart_version']}"
-    return ""
-
-
-def test_the_two_flux_pins_cannot_drift() -> None:
-    table = yaml.safe_load((KIT / "components" / "flux" / "versions.yaml").read_text())["charts"]
-    chart_version = release("bp-flux")["spec"]["chart"]["spec"]["version"]
-    assert flux_drift(PINS["flux"], chart_version, table) == ""
-    assert "ships Flux 2.3.0" in flux_drift(PINS["flux"], "2.13.0", table)
-    assert "not in the table" in flux_drift(PINS["flux"], "9.9.9", table)
-    assert flux_drift({**PINS["flux"], "version": "2.4.0"}, chart_version, table)
-
-
 def test_a_new_k3s_comes_by_plans_at_the_pinned_version_control_planes_first() -> None:
     found = {each["metadata"]["name"]: each["spec"] for each in component("bp-flux") if each["kind"] == "Plan"}
     planes, workers = found["k3s-control-planes"], found["k3s-workers"]

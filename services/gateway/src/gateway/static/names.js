@@ -15,6 +15,7 @@ const certificate = (probe) => [probe.issuer, probe.staging_issuer ? "staging" :
 export function names(view) {
   const { dns } = view;
   const lines = toPaste(view);
+  const keys = [...new Set(dns.ds.map((ds) => ds.dnskey).filter(Boolean))].map((key) => `${view.fqdn}. DNSKEY ${key}`);
   const said = dns.servers.map((s) => row(SIDES[s.side], h("td", { class: "mono" }, s.server), mark(s.verdict === "agrees" ? "done" : "failed", s.verdict), s.said || s.nameservers.join(" ")));
   const probes = view.probes.map((p) => row(mark(p.reason ? "failed" : "done", p.host), p.reason ? "no" : `HTTP ${p.status}`, certificate(p), p.reason));
   const records = dns.records.map((r) => row(h("td", { class: "mono" }, r.name), r.type, h("td", { class: "num" }, r.ttl_s), h("td", { class: "mono" }, r.content.join(" "))));
@@ -23,6 +24,7 @@ export function names(view) {
     dns.seen_by !== null ? h("p", {}, `${dns.seen_by} of ${dns.asked} resolvers see it.`) : null,
     dns.next_check_at ? h("p", { class: "hint" }, `Next check at ${clock(dns.next_check_at)}, by itself.`) : null,
     lines.length ? [h("h2", {}, dns.mode === "pool" ? "What our parent zone holds" : "To paste at the registrar"), h("ul", { class: "urls" }, lines.map((line) => h("li", { class: "line" }, h("code", {}, line), copyButton(line))))] : null,
+    dns.mode !== "pool" && keys.length ? [h("p", { class: "hint" }, "A registrar that asks for the key itself instead of the DS:"), h("ul", { class: "urls" }, keys.map((key) => h("li", { class: "line" }, h("code", {}, key), copyButton(key))))] : null,
     said.length ? [h("h2", {}, "Who says what"), table("Name servers", ["Side", "Server", "Verdict", "Says"], said)] : null,
     probes.length ? [h("h2", {}, "Addresses and certificates"), table("Addresses", ["Host", "Answers", "Certificate", "Why not"], probes)] : null,
     records.length ? [h("h2", {}, "Records"), table("Records", ["Name", "Type", "TTL", "Content"], records)] : null,

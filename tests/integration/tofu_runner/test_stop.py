@@ -113,3 +113,13 @@ async def test_a_token_that_cannot_write_fails_before_anything_is_changed(
     assert failed.trouble.owner == "user"
     assert failed.resources == 0
     assert here.mutations() == 0
+
+
+async def test_a_component_that_the_kit_no_longer_has_fails_the_run_before_anything_is_changed(here: Stand) -> None:
+    gone = shape().model_copy(update={"components": ("bp-gone",)})
+    await here.provision(await here.request(gone))
+    failed = (await here.history()).data(TofuFailed)
+    assert failed is not None
+    assert (failed.trouble.code, failed.trouble.owner) == ("kit-lacks-component", "us")
+    assert "bp-gone" in failed.trouble.message
+    assert here.mutations() == 0

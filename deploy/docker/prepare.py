@@ -77,6 +77,7 @@ def powerdns_config(api_key: str) -> str:
     rows = {
         "launch": "gsqlite3",
         "gsqlite3-database": "/data/pdns.sqlite3",
+        "gsqlite3-pragma-synchronous": "2",
         "gsqlite3-pragma-foreign-keys": "1",
         "gsqlite3-dnssec": "yes",
         "local-address": "0.0.0.0",

@@ -50,6 +50,20 @@ async def test_chosen_components_come_with_the_root_and_one_that_the_kit_lacks_i
     )
 
 
+async def test_a_value_that_breaks_a_manifest_is_a_failed_build_that_says_so_and_heals(running: Running) -> None:
+    _, cluster, _ = running
+    (values,) = cluster.get("ConfigMap", "flux-system", "catalyst-sovereign")
+    await cluster.apply([{**values, "data": {**values["data"], "SOVEREIGN_ID": "acme\n}: ["}}])
+
+    def said() -> tuple[str, str]:
+        found = cluster.get("Kustomization", "flux-system", "bp-spire")
+        return conditions(found[0]).get("Ready", ("", "")) if found else ("", "")
+
+    await eventually(lambda: said() == ("False", "BuildFailed"))
+    await cluster.apply([values])
+    await eventually(lambda: said()[0] == "True")
+
+
 async def test_a_watch_follows_a_release_from_nothing_to_ready_in_order(running: Running) -> None:
     _, _, api = running
     releases = client.CustomObjectsApi(api)

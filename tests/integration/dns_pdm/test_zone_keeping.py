@@ -126,6 +126,11 @@ async def test_a_zone_that_is_handed_on_keeps_its_keys_and_delegation_but_no_add
     assert (await world.check(FQDN, NS, ds_required=True)).holds
     with pytest.raises(Refused, match="life 1 is over"):
         await keeper.ensure(FQDN, 1)
+    for _ in range(2):
+        await keeper.take_back(FQDN, 1)
+        assert await keeper.ensure(FQDN, 1) == made
+    await keeper.release(FQDN, 1)
+    assert (await world.gone(FQDN)).holds
 
 
 async def test_nothing_of_an_earlier_life_is_kept(keeper: ZoneKeeper, api: PowerDns) -> None:

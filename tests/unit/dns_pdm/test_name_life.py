@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,8 +142,11 @@ class World:
             assert zone is None, "freed while its zone answers"
             assert in_pool == [], "freed while it is delegated"
         if zone is not None:
-            # One that is handed on bears the next life's number, from before it is said that it was.
-            numbers = {history.life, history.life + 1} if handlers.kept(history) else {history.life}
+            # One that is handed on bears the next life's number, from before it is said that it was; and until it is
+            # taken back, when its owner wants to leave after all.
+            commands = [e for e in self.scene.events if isinstance(e.data, SovereignDecommissionRequested)]
+            ever = any(e.data.reprovision for e in commands if e.life == history.life)
+            numbers = {history.life, history.life + 1} if ever else {history.life}
             of = {f"catalyst-zero/{number}" for number in numbers}
             assert zone.account in of, "a zone of a life that is not the present one"
             addresses = {text for item in zone.records if item.type == "A" for text in item.content}
@@ -192,6 +196,18 @@ def test_undisturbed_a_reprovision_keeps_the_name_for_its_owner() -> None:
     assert [fact.kept for fact in world.scene.facts(DnsReleased)] == [True]
     first, second = world.scene.facts(DnsReserved)
     assert first.ds == second.ds
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_name_that_was_nearly_handed_on_is_free_when_its_owner_leaves_after_all(at: int, *, after: bool) -> None:
+    begun = [("ask", "acme"), *((step, None) for step in ("latest", "cloud", "latest", "reprovision", "latest"))]
+    cut_off = [("destroy", None), ("crash", (at, after)), ("latest", None)]
+    leaving = [(step, None) for step in ("decommission", "latest", "destroy")]
+    gone = [("pass", 4000), ("latest", None), ("latest", None), ("end", None)]
+    world = asyncio.run(live([*begun, *cut_off, *leaving, *gone]))
+    assert not world.scene.history.alive
+    assert [fact.kept for fact in world.scene.facts(DnsReleased)] == [False]
 
 
 def test_undisturbed_the_name_is_had_by_two_owners_one_after_the_other() -> None:

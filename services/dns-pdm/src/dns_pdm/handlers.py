@@ -308,6 +308,7 @@ async def _withdraw(about: About, history: History, *, dns: Dns) -> DnsWithdrawn
     else:
         with suppress(RegistrarRefused):  # what still stands at the registrar is looked at, and told, in the end
             await flipping.unsign(about, history, dns=dns)
+        await dns.zones.take_back(zone, about.life)
         await dns.zones.withdraw(zone, about.life)
     if history.last(DnsReserved):
         asked = tuple(f"{label}.{zone}" if label else zone for label in (*LABELS[2:], "", _PROBE_LABEL))
@@ -343,6 +344,7 @@ async def _release(about: About, history: History, *, dns: Dns) -> DnsReleased:
     released = DnsReleased(zone=zone)
     if names.pool_of(zone, dns.rules) is None and history.last(DnsReserved):
         released = await _leave_own_domain(about, history, dns=dns)
+    await dns.zones.take_back(zone, about.life)
     await dns.zones.release(zone, about.life)
     if names.pool_of(zone, dns.rules) is not None and history.last(DnsReserved):
         report = await dns.world.gone(zone)

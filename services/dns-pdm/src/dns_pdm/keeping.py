@@ -189,6 +189,11 @@ class ZoneKeeper:
         if await self._own_zone(fqdn, life) is not None:
             await self.api.assign(fqdn, f"{MARK}/{life + 1}")
 
+    async def take_back(self, fqdn: str, life: int) -> None:
+        """A zone that was handed on is this life's again: its owner wants to leave after all, before the next began."""
+        if await self._own_zone(fqdn, life + 1) is not None:
+            await self.api.assign(fqdn, f"{MARK}/{life}")
+
     async def release(self, fqdn: str, life: int) -> None:
         """NS gone from the pool, zone gone from the server, both looked at again."""
         zone = await self.api.zone(fqdn)

@@ -33,6 +33,10 @@ class Zones(Protocol):
         """Every record gone; zone and delegation stay."""
         ...
 
+    async def take_back(self, fqdn: str, life: int) -> None:
+        """A zone that was handed on is this life's again; only while the next life has not begun."""
+        ...
+
     async def hand_on(self, fqdn: str, life: int) -> None:
         """The zone is the next life's."""
         ...

@@ -33,14 +33,17 @@ export function decommission(place, view, { sovereign, mayOperate }) {
     const confirm = h("input", { id: "confirm", autocomplete: "off", spellcheck: "false" });
     const again = view.commands.includes("reprovision");
     const token = h("input", { id: "decommission_token", type: "password", autocomplete: "off", disabled: !maySeal });
+    // A life ends with what it was given: the next one's registrar has to be opened anew.
+    const registrar = again && view.dns.mode === "byo-api" ? h("input", { id: "decommission_registrar", type: "password", autocomplete: "off", disabled: !maySeal }) : null;
     return h("form", { class: "field", onsubmit: async (event) => {
       event.preventDefault();
       const what = event.submitter?.value || "decommission";
       const body = { confirm: confirm.value.trim() };
       try {
-        if (token.value) body.secrets = [await seal(token.value.trim(), "cloud-token", sovereign)];
+        const given = [["cloud-token", token], ["registrar-token", registrar]].filter(([, input]) => input?.value);
+        if (given.length) body.secrets = await Promise.all(given.map(([purpose, input]) => seal(input.value.trim(), purpose, sovereign)));
         await call("POST", `/api/v1/sovereigns/${sovereign}/${what}`, body);
-        token.value = "";
+        for (const [, input] of given) input.value = "";
         announce(`${WORDS[what]}: taken.`);
       } catch (error) { refused(trouble, error); }
     } },
@@ -50,6 +53,7 @@ export function decommission(place, view, { sovereign, mayOperate }) {
       h("label", { class: "choice" }, h("input", { id: "exported", type: "checkbox", required: true }), " I exported OpenBao's state, or do not need it")] : null,
     h("label", { for: "confirm" }, `Type ${view.fqdn} to confirm`), confirm,
     h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over or is to be built anew (sealed here, sent once)"), token,
+    registrar ? [h("label", { for: "decommission_registrar" }, "Registrar credentials, to build it anew (sealed here, sent once)"), registrar] : null,
     again ? h("p", { class: "hint" }, "Reprovision keeps the name and its zone: once the cloud is empty, the Sovereign is built anew as it was asked for last.") : null,
     trouble, h("div", { class: "actions" }, h("button", { type: "submit", class: "bad", value: "decommission" }, WORDS.decommission),
       again ? h("button", { type: "submit", class: "bad", value: "reprovision" }, WORDS.reprovision) : null));

@@ -21,7 +21,7 @@ from tests.conftest import BusOf
 from tests.integration.tofu_runner.stand import SOVEREIGN
 from tofu_runner.backend import KEY_PATH, STATE_PATH, USER, Backend
 from tofu_runner.loopback import served
-from tofu_runner.stateversions import CHUNK_BYTES, MAX_BYTES, StateVersions, opened, resources_of
+from tofu_runner.stateversions import CHUNK_BYTES, MAX_BYTES, StateVersions, opened, resources_of, without_secrets
 
 KEY = bytes(range(32))
 PASSWORD = "the-password-of-this-run"
@@ -45,9 +45,18 @@ def resource(name: str) -> dict[str, Any]:
     return {"mode": "managed", "type": "hcloud_server", "name": name, "instances": [{"attributes": attributes}]}
 
 
-def state(serial: int, *names: str, lineage: str = "l", key: bytes = KEY, filler: int = 0) -> bytes:
+def join_token(value: str) -> dict[str, Any]:
+    dynamic = {"value": value, "type": "string"}
+    instance = {"attributes": {"id": "2", "input": dynamic, "output": dynamic}}
+    return {"mode": "managed", "type": "terraform_data", "name": "join_token", "instances": [instance]}
+
+
+def state(
+    serial: int, *names: str, lineage: str = "l", key: bytes = KEY, filler: int = 0, token: str | None = None
+) -> bytes:
     """A version as OpenTofu encrypts it."""
-    inner = {"serial": serial, "lineage": lineage, "resources": [resource(n) for n in names], "filler": "x" * filler}
+    resources = [*([] if token is None else [join_token(token)]), *(resource(n) for n in names)]
+    inner = {"serial": serial, "lineage": lineage, "resources": resources, "filler": "x" * filler}
     nonce = os.urandom(12)
     data = nonce + AESGCM(key).encrypt(nonce, json.dumps(inner).encode(), None)
     outer = {"serial": serial, "lineage": lineage, "encrypted_data": base64.b64encode(data).decode()}
@@ -202,6 +211,20 @@ async def test_what_the_plan_removes_may_go(place: Place) -> None:
     assert await place.post(state(1, "a", "b")) == 200
     place.versions.removable = frozenset({"hcloud_server.b"})
     assert await place.post(state(2, "a")) == 200
+
+
+async def test_the_join_token_stays_in_the_state_until_the_plan_takes_it_away(place: Place) -> None:
+    assert await place.post(state(1, token="the-clusters-own")) == 200
+    assert place.versions.join_token == "the-clusters-own"
+    assert place.versions.resources == (), "it is nothing of the cloud"
+    assert await place.post(state(2, "a")) == 409
+    assert await place.post(state(2, "a", token="another")) == 409
+    assert await place.post(state(2, "a", token="the-clusters-own")) == 200
+    shown = json.dumps(without_secrets(opened(await place.versions.read(2), KEY)))
+    assert "the-clusters-own" not in shown
+    assert '"hcloud_server"' in shown
+    place.versions.removable = frozenset({"terraform_data.join_token"})
+    assert await place.post(state(3, "a")) == 200
 
 
 async def test_a_body_over_the_limit_is_refused_although_it_does_not_say_its_length(place: Place) -> None:

@@ -89,3 +89,16 @@ def test_what_points_to_a_replaced_node_goes_with_it() -> None:
     other = change('hcloud_load_balancer_target.control_plane["b"]', "delete", "create")
     (reason,) = reasons_to_ask(plan(node, pointer, other), replaceable=['hcloud_server.control_plane["a"]'])
     assert '"b"' in reason
+
+
+def test_a_value_that_the_state_keeps_is_no_change_of_the_cloud_and_tells_whether_a_node_can_join() -> None:
+    token = {"input": "a-token", "output": "a-token"}
+    kept = plan(change("terraform_data.join_token", "no-op", after=token), change("hcloud_server.w2", "create"))
+    assert (kept.add, kept.can_join, kept.servers_made()) == (1, True, ("hcloud_server.w2",))
+    first = plan(change("terraform_data.join_token", "create", after={"input": "a-token"}))
+    assert (first.add, first.changes, first.can_join) == (0, (), True)
+    lost = plan(change("terraform_data.join_token", "create", after={"input": ""}))
+    assert not lost.can_join
+    assert not plan().can_join
+    gone = plan(change("terraform_data.join_token", "delete", after=None))
+    assert (gone.destroy, gone.removals) == (0, {"terraform_data.join_token"})

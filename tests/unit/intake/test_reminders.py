@@ -6,16 +6,17 @@ from functools import partial
 
 import pytest
 
-from bus import Fired, Vault, Wake
+from bus import Elsewhere, Fired, Vault, Wake
 from bus.timers import fired_id
 from contracts import About, Fact, History, event_of
 from contracts.catalogue import APPROVAL_REMINDER, EMPTY_LIFE_EXPIRY, RUN_DEADLINE, SECRETS_EXPIRY, STALLED_WINDOW
-from contracts.dns import DnsAwaitingDelegation, DnsRefused
+from contracts.dns import DnsAwaitingDelegation, DnsRefused, DnsReleased
 from contracts.errors import trouble
 from contracts.sovereign import (
     SovereignApproved,
     SovereignCancelled,
     SovereignCancelRequested,
+    SovereignDecommissioned,
     SovereignDecommissionRequested,
     SovereignFailed,
     SovereignReminded,
@@ -165,6 +166,19 @@ async def test_a_repeat_after_a_crash_between_the_fact_and_its_timers_sets_the_t
     assert wakes
     after = applied.with_appended(applied.upto + 1, said(fact, cause=fired_id(due)))
     assert list(await milestones.enrol_deadline(due, after, settings=SETTINGS)) == wakes
+
+
+async def test_a_crash_between_the_end_of_a_life_and_the_next_ones_beginning_loses_no_reprovision() -> None:
+    released = said(DnsReleased(zone="z", kept=True))
+    before = history((0, REQUESTED), (1, SovereignDecommissionRequested(reprovision=True)), (2, released.data))
+    ended, begins, *wakes = await advance(released, before)
+    assert isinstance(ended, SovereignDecommissioned)
+    assert isinstance(begins, Elsewhere)
+    assert (begins.about.life, begins.about.run) == (2, 2)
+    after = before.with_appended(before.upto + 1, said(ended, cause=released.id))
+    assert list(await advance(released, after)) == [begins, *wakes], "the same event again, whoever says it"
+    begun = after.with_appended(after.upto + 1, said(begins.fact, begins.about))
+    assert list(await advance(released, begun)) == []
 
 
 async def test_a_life_with_something_in_the_cloud_is_never_given_up() -> None:

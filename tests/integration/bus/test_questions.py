@@ -10,7 +10,8 @@ import pytest
 from bus import Answer, Bus, NobodyAnswers, TooSlow, TryAgain, answer
 from bus.questions import serve
 from contracts.catalogue import CATALOGUE
-from contracts.questions import Asker, CatalogueReply, Nothing, OfSovereign
+from contracts.drafting import CatalogueReply
+from contracts.questions import Asker, Nothing, OfSovereign
 from tests.conftest import BusOf
 
 REPLY = CatalogueReply(regions=(), server_types=(), components=(), pool_domains=("omani.works",))

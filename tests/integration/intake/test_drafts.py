@@ -4,7 +4,8 @@ import pytest
 
 from bus import Answer, Bus
 from contracts.catalogue import COST, DRAFT, DRAFT_DROP, DRAFT_READ, DRAFTS
-from contracts.questions import Asker, CostOf, Draft, DraftReply, Nothing, OfDraft
+from contracts.drafting import CostOf, Draft, DraftReply, OfDraft
+from contracts.questions import Asker, Nothing
 from tests.conftest import BusOf
 from tests.integration.intake.conftest import OPERATOR, RIVAL
 from tests.requests import request_body

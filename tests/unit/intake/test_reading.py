@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.questions import CostOf
+from contracts.drafting import CostOf
 from intake.drafts import errors_so_far
 from intake.offers import Offers
 from intake.reading import judge

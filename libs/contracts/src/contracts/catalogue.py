@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from contracts import dns, flux, node, questions, sovereign, tofu
+from contracts import dns, drafting, flux, node, questions, sovereign, tofu
 from contracts.event import Fact, Model
 
 INTAKE: Final = "intake"
@@ -248,27 +248,27 @@ SUSPEND: Final = Question(
     "POST", f"{_S}/{{sovereign}}/suspend", "operator",
 )
 DRAFT: Final = Question(
-    INTAKE, "draft", questions.Draft, questions.DraftReply, "Keep a request that is being written, and judge it.",
+    INTAKE, "draft", drafting.Draft, drafting.DraftReply, "Keep a request that is being written, and judge it.",
     "PUT", f"{_D}/{{draft}}", "operator",
 )
 DRAFT_READ: Final = Question(
-    INTAKE, "draft-read", questions.OfDraft, questions.DraftReply, "A request that is being written, and its errors.",
+    INTAKE, "draft-read", drafting.OfDraft, drafting.DraftReply, "A request that is being written, and its errors.",
     "GET", f"{_D}/{{draft}}", "operator",
 )
 DRAFT_DROP: Final = Question(
-    INTAKE, "draft-drop", questions.OfDraft, questions.Done, "Forget a request that was being written.",
+    INTAKE, "draft-drop", drafting.OfDraft, questions.Done, "Forget a request that was being written.",
     "DELETE", f"{_D}/{{draft}}", "operator",
 )
 DRAFTS: Final = Question(
-    INTAKE, "drafts", questions.Nothing, questions.DraftsReply, "The requests that your organisation is writing.",
+    INTAKE, "drafts", questions.Nothing, drafting.DraftsReply, "The requests that your organisation is writing.",
     "GET", _D, "operator",
 )
 CATALOGUE: Final = Question(
-    INTAKE, "catalogue", questions.Nothing, questions.CatalogueReply, "Regions, server types and components.",
+    INTAKE, "catalogue", questions.Nothing, drafting.CatalogueReply, "Regions, server types and components.",
     "GET", "/api/v1/catalogue",
 )
 COST: Final = Question(
-    INTAKE, "cost", questions.CostOf, questions.CostReply, "What a topology costs, by the pinned catalogue.",
+    INTAKE, "cost", drafting.CostOf, drafting.CostReply, "What a topology costs, by the pinned catalogue.",
     "POST", "/api/v1/cost",
 )
 NODE_STAGE: Final = Question(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from bus import Bus, Service, answer, at_door, on, on_timer
-from contracts import catalogue, questions
+from contracts import catalogue, drafting, questions
 from contracts.catalogue import EVENTS
 from contracts.questions import Asker
 from intake import milestones, reminders
@@ -44,10 +44,10 @@ async def intake(settings: Settings, bus: Bus) -> AsyncIterator[Service]:
         feed_after=lambda after: bus.feed(after=after),
     )
 
-    async def offered(_nothing: questions.Nothing, _asker: Asker | None) -> questions.CatalogueReply:
+    async def offered(_nothing: questions.Nothing, _asker: Asker | None) -> drafting.CatalogueReply:
         return offers.reply(await certificates.counts())
 
-    async def priced(question: questions.CostOf, _asker: Asker | None) -> questions.CostReply:
+    async def priced(question: drafting.CostOf, _asker: Asker | None) -> drafting.CostReply:
         return offers.cost(question)
 
     stalled = timedelta(seconds=settings.stalled_window_s)

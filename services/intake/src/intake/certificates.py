@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bus import Bucket, Conflict
+from contracts.drafting import CertificateCount
 from contracts.flux import ProbePassed
 from contracts.history import History
 from contracts.identity import fqdn_of
-from contracts.questions import CertificateCount
 
 WEEK: Final = timedelta(days=7)
 _KEPT_S: Final = 8 * 86_400

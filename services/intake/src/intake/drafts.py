@@ -11,10 +11,11 @@ from typing import Any, Final
 from pydantic import AwareDatetime, JsonValue
 
 from bus import Answer, Bucket, Conflict, Value
+from contracts.drafting import Draft, DraftError, DraftReply, DraftRow, DraftsReply, OfDraft
 from contracts.errors import FieldError, trouble
 from contracts.event import Model
 from contracts.identity import Actor
-from contracts.questions import Asker, Done, Draft, DraftError, DraftReply, DraftRow, DraftsReply, Nothing, OfDraft
+from contracts.questions import Asker, Done, Nothing
 from intake.offers import Offers
 from intake.reading import PLAINTEXT, judge, size_of
 

@@ -14,11 +14,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from bus import Answer
-from contracts.errors import FieldError, trouble
-from contracts.fit import Size, fit
-from contracts.identity import Fqdn
-from contracts.kit import Component, kit_of
-from contracts.questions import (
+from contracts.drafting import (
     CatalogueReply,
     CertificateCount,
     ComponentRow,
@@ -27,6 +23,10 @@ from contracts.questions import (
     RegionRow,
     ServerTypeRow,
 )
+from contracts.errors import FieldError, trouble
+from contracts.fit import Size, fit
+from contracts.identity import Fqdn
+from contracts.kit import Component, kit_of
 from contracts.request import Topology
 from intake.prices import FINE, HOURS_PER_MONTH, PriceList, money
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from contracts.questions import CostOf, CostReply
+from contracts.drafting import CostOf, CostReply
 from contracts.request import Topology
 from contracts.tofu import Cost
 

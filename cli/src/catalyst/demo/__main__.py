@@ -28,8 +28,9 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] else "single"
     if name in {"list", "-h", "--help"}:
         print("make demo SCENARIO=<name> plays one of these on the sandbox (nothing costs anything):\n")
+        width = max(map(len, SCENARIOS))
         for scenario in SCENARIOS.values():
-            print(f"  {scenario.name:16} {scenario.shows}")
+            print(f"  {scenario.name:{width}} {scenario.shows}")
         return
     if name not in SCENARIOS:
         sys.exit(f"there is no scenario {name!r}; make demo SCENARIO=list shows them")

@@ -2,14 +2,25 @@
 
 import contextlib
 import gc
+import os
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bus import Bus, connect
 from bus.server import NatsServer, running_server
+
+# How long an example takes says how busy the machine is. On a build server the examples are the same each time.
+settings.register_profile(
+    "bounded",
+    settings.get_profile("ci" if os.environ.get("CI") else "default"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("bounded")
 
 BusOf = Callable[..., Awaitable[Bus]]
 

@@ -195,7 +195,7 @@ async def play(script: list[Any]) -> tuple[Server, Listener]:
             return server, listener
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SCRIPTS)
 def test_any_interleaving_ends_in_the_same_states_and_repeats_nothing(script: list[Any]) -> None:
     server, listener = driven(play(script))
@@ -217,7 +217,7 @@ def test_any_interleaving_ends_in_the_same_states_and_repeats_nothing(script: li
             assert fact.occurrence.endswith("/gone")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SCRIPTS)
 def test_one_object_is_told_of_at_most_once_in_ten_seconds_unless_the_state_is_new(script: list[Any]) -> None:
     _, listener = driven(play(script))

@@ -27,7 +27,7 @@ def _fold(changes: list[Change]) -> dict[tuple[str, str, int], object]:
     return held
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(first=CHANGES, second=CHANGES, cut=st.booleans())
 def test_the_last_value_of_everything_is_there_after_any_number_of_starts(
     tmp_path: pathlib.Path, first: list[Change], second: list[Change], cut: bool

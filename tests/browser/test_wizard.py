@@ -13,6 +13,8 @@ from tests.browser.conftest import SeatOf, shot
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 INTERACTIONS: Final = 40
+READY_MS: Final = 240_000
+"""From the request to the end, on a loaded machine."""
 
 
 class Hand:
@@ -62,6 +64,7 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     await hand.next_to("Credentials")
     await hand.write("Hetzner Cloud API token", stack.token)
     await expect(page.get_by_text("The token can read and write.")).to_be_visible()
+    await expect(page.get_by_text("Your account pays what the catalogue says in fsn1 (sample prices).")).to_be_visible()
     await hand.write("SSH public key of the sovereign-admin", play.ssh_public_key)
     await shot(page, "wizard-4-credentials")
     await hand.next_to("Components")
@@ -72,6 +75,7 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     await hand.next_to("Review")
     await expect(page.locator("#review")).to_contain_text("given; sealed and sent once")
     await expect(page.locator("#preflight")).to_contain_text("Nothing found that would stop the run.")
+    bill = await page.locator("#review_bill .total").inner_text()
     await shot(page, "wizard-7-review")
     kept = await page.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])")
     await hand.button("Provision")
@@ -88,10 +92,17 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     await page.locator(".log p", has_text="tofu.planned").wait_for()
     history = await play.history("wizard_omani_works")
     planned = next(item.sequence for item in history.recorded if item.event.type == "tofu.planned.v1")
-    shown = await page.locator(".log p").evaluate_all("(lines) => lines.map((line) => Number(line.id.slice(1)))")
+    shown = await page.locator(".log p[id]").evaluate_all("(lines) => lines.map((line) => Number(line.id.slice(1)))")
     assert [number for number in shown if number <= planned] == [
         item.sequence for item in history.recorded if item.sequence <= planned
     ]
+
+    await page.locator(".log p", has_text="helm-controller").first.wait_for()
+    await page.get_by_role("link", name="Kit").click()
+    await expect(page.get_by_role("heading", name="Done: your Sovereign is ready")).to_be_visible(timeout=READY_MS)
+    await shot(page, "run-ready")
+    seen = await (await page.request.get(f"{seat.url}/api/v1/sovereigns/wizard_omani_works")).json()
+    assert bill == f"€ {seen['cost']['monthly']} per month", "the wizard's bill is the plan's"
 
 
 def _passed_on(socket: WebSocketRoute) -> WebSocketRoute:
@@ -117,7 +128,10 @@ async def test_everything_wrong_is_told_at_once_and_a_colleague_goes_on_where_it
     await hand.button("Provision")
     await expect(page.locator("#said")).to_contain_text("Correct the fields above first.")
 
-    colleague = await (await seat_of("colleague")).open(page.url.removeprefix(operator.url))
+    colleague = await (await seat_of("colleague")).open("/sovereigns")
+    await expect(colleague.get_by_role("heading", name="Being written")).to_be_visible()
+    await shot(colleague, "drafts")
+    await colleague.get_by_role("link", name="Omantel <img src=x").click()
     await colleague.locator("form[data-ready]").wait_for()
     await expect(colleague.locator("#errors h2")).to_have_text("4 fields to correct")
     await colleague.get_by_role("link", name="Credentials", exact=True).first.click()
@@ -149,13 +163,14 @@ async def test_a_registrars_credentials_are_tried_by_reading_alone(seat_of: Seat
     await hand.write("Domain", "wizard.example.om")
     await page.get_by_label("Registrar", exact=True).select_option("cloudflare")
     said = page.locator("#registrar_said")
+    await expect(page.get_by_label("ovh: consumer key")).to_be_hidden()
     for credentials, answer in (
-        ("held", "api_token"),
-        ('{"api_token": "of-somebody-else"}', "does not accept these credentials"),
-        ('{"api_token": "held"}', "The token opens wizard.example.om."),
+        ("", "every part of its credentials"),
+        ("of-somebody-else", "does not accept these credentials"),
+        ("held", "The credentials open wizard.example.om."),
     ):
-        await hand.write("Registrar API token", credentials)
-        await hand.button("Check the token, read only")
+        await hand.write("cloudflare: API token", credentials)
+        await hand.button("Check the credentials, read only")
         await expect(said).to_contain_text(answer)
     assert (await play.control("GET", "/registrars/cloudflare"))["writes"] == 0
 

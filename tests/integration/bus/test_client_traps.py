@@ -100,7 +100,18 @@ async def test_2_a_cancelled_flush_ends_the_clients_reader_so_nothing_of_ours_fl
     with pytest.raises((TimeoutError, TryAgain)):
         await far.connection.request("$JS.API.STREAM.INFO.PROV", timeout_s=0.5)
     sources = Path(bus_package.__file__).parent.glob("*.py")
-    assert [path.name for path in sources if re.search(r"client\.flush\(|_nc\.flush\(", path.read_text())] == []
+    assert [path.name for path in sources if re.search(r"client\.(flush|rtt)\(", path.read_text())] == []
+
+
+async def test_2_a_round_trip_that_is_given_up_leaves_the_reader_alive(far: Bus, proxy: Proxy) -> None:
+    for _ in range(3):
+        asked = asyncio.get_running_loop().create_task(far.connection.round_trip_s())
+        await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+    assert await far.connection.round_trip_s() < 10
+    assert (await far.connection.api("$JS.API.STREAM.INFO.PROV"))["state"] is not None
 
 
 async def test_3_every_wait_for_a_receipt_ends(far: Bus, proxy: Proxy) -> None:

@@ -46,7 +46,7 @@ async def test_the_plan_tells_its_cost_and_its_calls(here: Stand) -> None:
     assert planned is not None
     assert planned.cost is not None
     assert planned.cost.sample_prices
-    assert [line[0] for line in planned.cost.lines] == ["1 x cpx22", "1 x cpx32", "1 x lb11"]
+    assert [line[0] for line in planned.cost.lines] == ["1 x cpx22", "1 x cpx32", "1 x lb11", "2 x public IPv4"]
     assert sum(here.calls().values()) <= 100, here.calls()
 
 

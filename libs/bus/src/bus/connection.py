@@ -30,6 +30,7 @@ WRONG_LAST_SEQUENCE = 10071
 STREAM_FULL = frozenset({10047, 10077, 10023, 10122})
 """Codes of "no room": insufficient storage, maximum bytes or messages reached, insufficient resources."""
 MESSAGE_TOO_LARGE = 10054
+_PONG_WITHIN_S = 10.0
 
 
 class NoRoom(TryAgain):
@@ -85,8 +86,16 @@ class Connection:
         return answer
 
     async def round_trip_s(self) -> float:
-        """Seconds to the server and back; raises when the connection only looks alive."""
-        return float(await self.client.rtt())
+        """Seconds to the server and back; TimeoutError when the connection only looks alive.
+
+        Not the client's own ``rtt``: when that is cancelled or runs out of time, the late answer ends its reader.
+        """
+        loop = asyncio.get_running_loop()
+        started, pong = loop.time(), loop.create_future()
+        await self.client._send_ping(pong)  # noqa: SLF001 - the client has no other way to wait without cancelling
+        async with asyncio.timeout(_PONG_WITHIN_S):
+            await asyncio.shield(pong)
+        return loop.time() - started
 
 
 def _refusal(subject: str, size: int, error: dict[str, Any]) -> Exception:

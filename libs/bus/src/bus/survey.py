@@ -1,10 +1,12 @@
 """How the streams stand: sizes, limits, and what each consumer still has to do."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from bus.connection import Connection
 from bus.outcome import TryAgain
 from bus.topology import consumer_rows
+from contracts.topology import STREAMS, consumers
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,23 @@ class StreamRow:
         return self.bytes / self.limit if self.limit else 0.0
 
 
+async def standing(connection: Connection) -> list[StreamRow]:
+    """Every stream and consumer of the catalogue, asked one by one, as a service may; TryAgain when one is not told."""
+    rows = []
+    for stream in STREAMS:
+        info = await connection.api(f"$JS.API.STREAM.INFO.{stream.name}")
+        if "error" in info:
+            raise TryAgain(f"stream {stream.name} is not read: {info['error'].get('description')}")
+        found = []
+        for consumer in consumers():
+            if consumer.stream == stream.name:
+                row = await connection.api(f"$JS.API.CONSUMER.INFO.{stream.name}.{consumer.name}")
+                if "error" not in row:
+                    found.append(row)
+        rows.append(_row(info, found))
+    return rows
+
+
 async def survey(connection: Connection) -> list[StreamRow]:
     """Every stream of the account, by name."""
     rows: list[StreamRow] = []
@@ -52,19 +71,22 @@ async def survey(connection: Connection) -> list[StreamRow]:
         for info in page:
             config, state = info["config"], info["state"]
             found = await consumer_rows(connection, config["name"]) if state.get("consumer_count") else []
-            rows.append(
-                StreamRow(
-                    config["name"],
-                    int(state["messages"]),
-                    int(state["bytes"]),
-                    max(0, int(config["max_bytes"])),
-                    int(config["num_replicas"]),
-                    int(state["first_seq"]),
-                    int(state["last_seq"]),
-                    tuple(
-                        ConsumerRow(row["name"], row["num_pending"], row["num_ack_pending"], row["num_redelivered"])
-                        for row in found
-                    ),
-                )
-            )
+            rows.append(_row(info, found))
     return sorted(rows, key=lambda row: row.name)
+
+
+def _row(info: dict[str, Any], found: list[dict[str, Any]]) -> StreamRow:
+    config, state = info["config"], info["state"]
+    return StreamRow(
+        config["name"],
+        int(state["messages"]),
+        int(state["bytes"]),
+        max(0, int(config["max_bytes"])),
+        int(config["num_replicas"]),
+        int(state["first_seq"]),
+        int(state["last_seq"]),
+        tuple(
+            ConsumerRow(row["name"], row["num_pending"], row["num_ack_pending"], row["num_redelivered"])
+            for row in found
+        ),
+    )

@@ -89,6 +89,44 @@ class LogLines(Model):
     lines: tuple[LogLine, ...]
 
 
+class ServiceHealth(Model):
+    """A service and its live replicas."""
+
+    name: str
+    replicas: tuple[str, ...]
+
+
+class ConsumerHealth(Model):
+    """What a consumer still has to do."""
+
+    name: str
+    pending: int
+    ack_pending: int
+    redelivered: int
+
+
+class StreamHealth(Model):
+    """A stream's size and its consumers; a limit of 0 bytes is none."""
+
+    name: str
+    messages: int
+    bytes: int
+    limit: int
+    replicas: int
+    first: int
+    last: int
+    consumers: tuple[ConsumerHealth, ...]
+    filling_up: bool
+
+
+class Health(Model):
+    """How the services themselves are."""
+
+    services: tuple[ServiceHealth, ...]
+    streams: tuple[StreamHealth, ...]
+    dead_letters: int
+
+
 @dataclass(frozen=True)
 class Read:
     """A route that reads the stream and is no question."""
@@ -139,6 +177,7 @@ READS: Final = (
         "The support bundle: one redacted archive with a signed list of its files.",
         media=("application/zip",),
     ),
+    Read("/api/v1/health", "health", "Replicas, backlog, dead letters and sizes, for operators.", Health),
     Read("/api/v1/openapi.json", "openapi", "This document."),
 )
 

@@ -7,7 +7,7 @@ them; a secret in clear is refused. The shape is the request without secrets and
 import base64
 import binascii
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -95,6 +95,14 @@ Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3
 
 
 RegistrarName = Literal["namecheap", "godaddy", "ovh", "dynadot", "cloudflare"]
+REGISTRAR_PARTS: Final[dict[RegistrarName, tuple[str, ...]]] = {
+    "namecheap": ("api_user", "api_key", "client_ip"),
+    "godaddy": ("key", "secret"),
+    "ovh": ("application_key", "application_secret", "consumer_key"),
+    "dynadot": ("api_key", "api_secret"),
+    "cloudflare": ("api_token",),
+}
+"""What a registrar's credentials consist of: the fields of the JSON object that is sealed as the registrar token."""
 SealAlgorithm = Literal["hpke-x25519-hkdf-sha256-chacha20poly1305", "hpke-x25519-hkdf-sha256-aes128gcm"]
 """The suites that every reader opens: programs seal with the first, browsers with the second (ADR 0011)."""
 

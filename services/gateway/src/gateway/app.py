@@ -5,12 +5,14 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 from aiohttp import web
 
 from bus import Bus, SealKeys, Service, answer
 from bus.sign import keys_of_user, signing_keys
+from bus.survey import standing
 from contracts.catalogue import GATEWAY, KEYS
 from contracts.openapi import MAX_BODY_BYTES
 from contracts.questions import Asker, KeysReply, Nothing
@@ -36,6 +38,7 @@ from gateway.settings import Settings
 from gateway.single_sign_on import BACK, SingleSignOn
 from gateway.sockets import Sockets
 from gateway.trail import BusTrail
+from gateway.well import Well
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ def edge(
     summaries: Summaries,
     logbook: Logbook,
     keys: SealKeys,
+    well: Well,
     provider: Provider | None = None,
 ) -> web.Application:
     """Every route of the edge."""
@@ -74,6 +78,7 @@ def edge(
     if provider is not None:
         door = SingleSignOn(provider, reading_of(settings), people, sessions, pages, logins, settings)
         app.add_routes(door.routes())
+    app.add_routes(well.routes())
     bundles = Limit(burst=5, per_s=0.05)
     app.add_routes(Bundles(hub, heartbeat, logbook, asking, hub.owner_of, keys, bundles).routes())
     sockets = Sockets(hub, heartbeat, hub.owner_of, settings.public_url, logbook)
@@ -162,6 +167,7 @@ async def listening(settings: Settings, bus: Bus, provider: Provider | None) -> 
         summaries=summaries_of(bus),
         logbook=logbook,
         keys=keys,
+        well=Well(replicas_of(bus), partial(standing, bus.connection)),
         provider=provider,
     )
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=3.0)

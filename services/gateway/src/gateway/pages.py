@@ -18,7 +18,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway.access import OwnerOf, caller_of, require_own
+from contracts.request import REGISTRAR_PARTS
+from gateway.access import OwnerOf, caller_of, require, require_own
 from gateway.hub import Hub
 from gateway.node_door import remote_of
 from gateway.problems import Problem, document, refuse
@@ -90,6 +91,9 @@ class Pages:
             web.get("/sovereigns/new/{step}", self._page(self.new)),
             web.get("/sovereigns/{sovereign}", self._page(self.run)),
             web.get("/sovereigns/{sovereign}/{tab}", self._page(self.run)),
+            web.get("/health", self._page(self.health)),
+            web.get("/components", self._page(self.components)),
+            web.get("/components/{name}", self._page(self.components)),
             web.get("/static/{name}", self.static),
             web.get("/favicon.ico", self.favicon),
         ]
@@ -129,7 +133,14 @@ class Pages:
         step = request.match_info.get("step", "organisation")
         if step not in STEPS:
             raise refuse("no-such-page", attempted=f"GET {request.path}")
-        return self._render(request, "new.html", step=step, caller_address=str(address or "unknown"), caller_cidr=cidr)
+        return self._render(
+            request,
+            "new.html",
+            step=step,
+            caller_address=str(address or "unknown"),
+            caller_cidr=cidr,
+            registrars=REGISTRAR_PARTS,
+        )
 
     async def run(self, request: web.Request) -> web.Response:
         """A run: what it is doing, how long yet, and whether somebody has to act."""
@@ -142,6 +153,15 @@ class Pages:
         view = (await self.hub.channel(sovereign)).view()
         usual = await usual_seconds(caller, self.summaries, self.hub, but=sovereign) if caller else {}
         return self._render(request, "run.html", view=view, tab=tab, usual=usual)
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Whether the services themselves are well."""
+        require(request, "operator")
+        return self._render(request, "health.html")
+
+    async def components(self, request: web.Request) -> web.Response:
+        """A family of the catalogue, or one component of it; the page asks the catalogue."""
+        return self._render(request, "components.html", name=request.match_info.get("name", ""))
 
     async def favicon(self, _request: web.Request) -> web.Response:
         """Where a browser looks for it whatever the page says."""

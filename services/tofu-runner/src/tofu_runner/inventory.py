@@ -5,7 +5,7 @@ calls are counted and paced with the rest, and it never has the real token.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -171,18 +171,17 @@ class Cloud:
         return Inventory(tuple(ours), tuple(attached), others)
 
     def _prices(self, location: str, server_types: frozenset[str], balancer_type: str) -> Prices:
+        listed = self._client.request(method="GET", url="/pricing")["pricing"]
         monthly: dict[tuple[str, str], str] = {}
-        for name in sorted(server_types):
-            found = self._client.server_types.get_by_name(name)
-            _add_price(monthly, "server", name, found, location)
-        _add_price(
-            monthly,
-            "load_balancer",
-            balancer_type,
-            self._client.load_balancer_types.get_by_name(balancer_type),
-            location,
-        )
-        return Prices(monthly)
+        for row in listed["server_types"]:
+            if row["name"] in server_types:
+                _add_price(monthly, "server", row["name"], row["prices"], location)
+        for row in listed["load_balancer_types"]:
+            if row["name"] == balancer_type:
+                _add_price(monthly, "load_balancer", balancer_type, row["prices"], location)
+        for row in listed["primary_ips"]:
+            _add_price(monthly, "primary_ip", row["type"], row["prices"], location)
+        return Prices(monthly, listed["currency"])
 
     def _offers(self) -> tuple[Offer, ...]:
         return tuple(_offer(found) for found in self._client.server_types.get_all())
@@ -239,7 +238,9 @@ def _balancer_parts(balancer: Any) -> tuple[str, ...]:
     )
 
 
-def _add_price(monthly: dict[tuple[str, str], str], kind: str, name: str, found: Any, location: str) -> None:
-    for price in (found.prices if found else None) or ():
+def _add_price(
+    monthly: dict[tuple[str, str], str], kind: str, name: str, prices: Iterable[Mapping[str, Any]], location: str
+) -> None:
+    for price in prices:
         if price.get("location") == location:
             monthly[(kind, name)] = str(price["price_monthly"]["net"])

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
+from contracts.request import REGISTRAR_PARTS
 from dns_pdm.registrars.calls import Caller, Said, calling, host, understood
 from dns_pdm.registrars.port import Adapter, RegistrarRefused
 
@@ -168,4 +169,4 @@ async def connect(parts: Mapping[str, str], root: str) -> AsyncIterator[Cloudfla
         yield Cloudflare(caller, parts)
 
 
-ADAPTER: Final = Adapter("https://api.cloudflare.com/client/v4", ("api_token",), connect)
+ADAPTER: Final = Adapter("https://api.cloudflare.com/client/v4", REGISTRAR_PARTS["cloudflare"], connect)

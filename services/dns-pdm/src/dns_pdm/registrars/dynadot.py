@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
+from contracts.request import REGISTRAR_PARTS
 from dns_pdm.registrars.calls import Caller, Said, calling, host, json_of, same_hosts, understood
 from dns_pdm.registrars.port import Adapter
 
@@ -154,4 +155,4 @@ async def connect(parts: Mapping[str, str], root: str) -> AsyncIterator[Dynadot]
         yield Dynadot(caller, parts)
 
 
-ADAPTER: Final = Adapter("https://api.dynadot.com", ("api_key", "api_secret"), connect)
+ADAPTER: Final = Adapter("https://api.dynadot.com", REGISTRAR_PARTS["dynadot"], connect)

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from contracts.dns import Delegation, DsRecord
+from contracts.request import REGISTRAR_PARTS
 from dns_pdm.registrars.calls import Caller, Said, calling, host, no_ds, same_hosts, understood
 from dns_pdm.registrars.port import Adapter
 
@@ -83,4 +84,4 @@ async def connect(parts: Mapping[str, str], root: str) -> AsyncIterator[GoDaddy]
         yield GoDaddy(caller, parts)
 
 
-ADAPTER: Final = Adapter("https://api.godaddy.com", ("key", "secret"), connect)
+ADAPTER: Final = Adapter("https://api.godaddy.com", REGISTRAR_PARTS["godaddy"], connect)

@@ -11,6 +11,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from contracts.dns import Delegation, DsRecord
+from contracts.request import REGISTRAR_PARTS
 from dns_pdm.registrars.calls import Caller, Said, calling, host, no_ds, same_hosts
 from dns_pdm.registrars.port import Adapter
 
@@ -114,4 +115,4 @@ async def connect(parts: Mapping[str, str], root: str) -> AsyncIterator[Namechea
         yield Namecheap(caller, parts)
 
 
-ADAPTER: Final = Adapter("https://api.namecheap.com/xml.response", ("api_user", "api_key", "client_ip"), connect)
+ADAPTER: Final = Adapter("https://api.namecheap.com/xml.response", REGISTRAR_PARTS["namecheap"], connect)

@@ -17,6 +17,7 @@ import dns.dnssec
 import dns.rdata
 
 from contracts.dns import Delegation, DsRecord
+from contracts.request import REGISTRAR_PARTS
 from dns_pdm.registrars.calls import Caller, Said, calling, host, json_of, no_ds, same_hosts, understood
 from dns_pdm.registrars.port import Adapter, RegistrarRefused
 
@@ -184,6 +185,4 @@ async def connect(parts: Mapping[str, str], root: str) -> AsyncIterator[Ovh]:
         yield Ovh(caller, parts)
 
 
-ADAPTER: Final = Adapter(
-    "https://eu.api.ovh.com/1.0", ("application_key", "application_secret", "consumer_key"), connect
-)
+ADAPTER: Final = Adapter("https://eu.api.ovh.com/1.0", REGISTRAR_PARTS["ovh"], connect)

@@ -6,7 +6,7 @@ const bare = (name) => name.replace(/^bp-/, "");
 const listed = (names) => names.map(bare).join(", ");
 
 // What it asks of the servers; as much again on each server where it runs on all of them.
-function size(row) {
+export function size(row) {
   const words = (need) => [need?.cpu ? `${(need.cpu / 1000).toFixed(2)} cores` : "", need?.memory ? `${need.memory} MiB` : "", need?.disk ? `${Math.round(need.disk / 1024)} GiB disk` : ""].filter(Boolean).join(", ");
   return [words(row.asks), words(row.per_node) ? `${words(row.per_node)} on each server` : ""].filter(Boolean).join(" and ");
 }
@@ -79,7 +79,7 @@ export class Components {
       : h("button", { type: "button", class: chosen ? "" : "quiet", "aria-pressed": String(chosen), onclick: () => this.toggle(row) },
         chosen ? "Selected" : "Select", h("span", { class: "unseen" }, ` ${bare(row.name)}`));
     return h("article", { "data-component": row.name, class: chosen ? "chosen" : null },
-      h("h3", {}, bare(row.name)),
+      h("h3", {}, h("a", { href: `/components/${row.name}`, target: "_blank", rel: "noopener" }, bare(row.name), h("span", { class: "unseen" }, ", its page in a new tab"))),
       h("button", { type: "button", class: "quiet chip", onclick: () => { this.family = row.family; this.draw(); } },
         row.family, h("span", { class: "unseen" }, " family")),
       h("p", {}, row.description), h("p", { class: "hint" }, size(row), row.homepage ? [" · ", h("a", { href: row.homepage, rel: "noreferrer" }, "About", h("span", { class: "unseen" }, ` ${bare(row.name)}`))] : null), direct,

@@ -2,14 +2,17 @@
 
 import { $ } from "./dom.js";
 import { call } from "./api.js";
+import * as registrar from "./registrar.js";
 import { seal, maySeal, DRAFT } from "./seal.js";
 
 export class Credentials {
-  constructor(changed) {
+  constructor(changed, priced) {
     this.changed = changed;
+    this.priced = priced;
     this.verdict = "waiting";
     if (!maySeal) {
-      for (const id of ["cloud_token", "registrar_token"]) $(id).disabled = true;
+      $("cloud_token").disabled = true;
+      registrar.disable();
       $("insecure").hidden = false;
     }
     $("cloud_token").addEventListener("input", () => {
@@ -45,17 +48,30 @@ export class Credentials {
       if (!error.problem) throw error;
       text = `${error.problem.detail} ${error.problem.next_step}`;
     }
-    if (token === this.token) this.say(mark, text);
+    if (token !== this.token) return;
+    this.say(mark, text);
+    if (mark === "done") this.tokenHolds(token);
+  }
+
+  // What the account behind the token pays, beside the catalogue that was shown until now.
+  async tokenHolds(token) {
+    try {
+      const reply = await call("POST", "/api/v1/prices", { secret: await seal(token, "cloud-token", DRAFT) });
+      if (token === this.token) this.priced(reply);
+    } catch (error) {
+      if (!error.problem) throw error;
+      $("prices_said").textContent = `Your account's prices could not be read: ${error.problem.detail} The bill is the catalogue's.`;
+    }
   }
 
   // The secrets of the request, sealed for this Sovereign; none that was not given.
-  async sealed(sovereign, registrar) {
-    const given = [["cloud-token", this.token], ["registrar-token", registrar ? $("registrar_token").value.trim() : ""]];
+  async sealed(sovereign, byApi) {
+    const given = [["cloud-token", this.token], ["registrar-token", byApi ? registrar.secret() : ""]];
     return Promise.all(given.filter(([, secret]) => secret).map(([purpose, secret]) => seal(secret, purpose, sovereign)));
   }
 
   forget() {
     $("cloud_token").value = "";
-    $("registrar_token").value = "";
+    registrar.forget();
   }
 }

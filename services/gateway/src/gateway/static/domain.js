@@ -2,6 +2,7 @@
 
 import { $, h } from "./dom.js";
 import { call } from "./api.js";
+import { chosen, secret, turn } from "./registrar.js";
 import { seal, sovereignId, DRAFT, maySeal } from "./seal.js";
 
 export class Domain {
@@ -12,7 +13,11 @@ export class Domain {
     this.asked = "";
     for (const id of ["subdomain", "pool_domain", "own_fqdn"]) $(id).addEventListener("input", () => this.compose());
     for (const radio of this.modes) radio.addEventListener("change", () => this.compose());
+<<<<<<< HEAD
     $("admin_email").addEventListener("change", () => this.tryMail());
+=======
+    $("domain.registrar").addEventListener("change", turn);
+>>>>>>> f79d593 (Console: health of the services, a page per component, drafts in the list, live prices, registrar credentials by field; plan and wizard count the same; a wait that is given up leaves the client's reader alive)
     $("registrar_check").addEventListener("click", () => this.tryRegistrar());
   }
 
@@ -53,6 +58,7 @@ export class Domain {
     if (scarce) $("scarce").textContent = `${count.issued} certificates were issued under ${count.domain} within a week, and the CA issues ${count.limit}: yours may have to wait some days. Another domain has a limit of its own.`;
     $("manual").hidden = this.mode !== "byo-manual";
     $("domain.registrar").disabled = this.mode !== "byo-api";
+    turn();
   }
 
   // Whether mail can reach the sovereign-admin, as far as DNS tells.
@@ -97,16 +103,16 @@ export class Domain {
   async tryRegistrar() {
     const place = $("registrar_said");
     const say = (mark, text) => { place.dataset.mark = mark; place.textContent = text; };
-    const registrar = $("domain.registrar").value;
-    const token = $("registrar_token").value.trim();
+    const registrar = chosen();
+    const token = secret();
     if (!maySeal) { say("failed", "Not over plain HTTP: nothing can be sealed here."); return; }
-    if (!registrar || !token || !this.fqdn) { say("failed", "Give domain, registrar and token first."); return; }
+    if (!registrar || !token || !this.fqdn) { say("failed", "Give the domain, the registrar and every part of its credentials first."); return; }
     say("working", "Asking the registrar; nothing is changed there.");
     try {
-      const secret = await seal(token, "registrar-token", this.fqdn ? sovereignId(this.fqdn) : DRAFT);
-      const reply = await call("POST", `/api/v1/registrars/${registrar}/validate`, { domain: this.fqdn, secret });
+      const sealed = await seal(token, "registrar-token", this.fqdn ? sovereignId(this.fqdn) : DRAFT);
+      const reply = await call("POST", `/api/v1/registrars/${registrar}/validate`, { domain: this.fqdn, secret: sealed });
       if (!reply.valid || reply.trouble) say("failed", `${reply.trouble?.message || "The registrar does not accept it."} ${reply.trouble?.next_step || ""}`);
-      else say("done", `The token opens ${reply.domain || this.fqdn}. ${reply.note || ""}`);
+      else say("done", `The credentials open ${reply.domain || this.fqdn}. ${reply.note || ""}`);
     } catch (error) {
       if (!error.problem) throw error;
       say("failed", `${error.problem.detail} ${error.problem.next_step}`);

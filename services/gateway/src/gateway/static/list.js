@@ -3,6 +3,7 @@
 import { $, data, h, show, since, announce } from "./dom.js";
 import { call } from "./api.js";
 import { Feed } from "./feed.js";
+import { STEPS } from "./review.js";
 import "./shell.js";
 
 let rows = data("rows");
@@ -25,6 +26,21 @@ function draw() {
 setInterval(() => document.querySelectorAll("time[data-since]").forEach((t) => { t.textContent = since(t.dataset.since); }), 1000);
 $("search").addEventListener("input", draw);
 draw();
+
+// Requests that somebody of the organisation is writing: whoever opens one goes on where it was left.
+async function drafts() {
+  const place = $("drafts");
+  if (!place.dataset.operate) return;
+  try {
+    const found = (await call("GET", "/api/v1/drafts")).drafts;
+    place.hidden = found.length === 0;
+    show(place.querySelector("ul"), found, () => found.map((one) => h("li", { class: "line" },
+      h("a", { href: `/sovereigns/new/${STEPS[one.step - 1][0]}?draft=${encodeURIComponent(one.draft)}` }, one.fqdn || one.organisation || "without a name yet"),
+      h("span", { class: "hint" }, ` step ${one.step} of 7, changed by ${one.changed_by} `, h("time", { "data-since": one.changed_at }, since(one.changed_at)), " ago"),
+      h("button", { type: "button", class: "quiet copy", onclick: async () => { await call("DELETE", `/api/v1/drafts/${encodeURIComponent(one.draft)}`); announce("Draft forgotten."); drafts(); } }, "Forget", h("span", { class: "unseen" }, ` the draft of ${one.fqdn || one.organisation || "nobody"}`)))));
+  } catch (error) { if (!error.problem) throw error; place.hidden = true; }
+}
+drafts();
 
 let due = null;
 async function reload() {

@@ -152,7 +152,7 @@ async function begin() {
     catalogue = await call("GET", "/api/v1/catalogue");
     sizes = new Sizes(catalogue, () => body().topology);
     components = new Components(catalogue.components, keep);
-    credentials = new Credentials(() => draw());
+    credentials = new Credentials(() => draw(), (live) => { $("prices_said").textContent = sizes.compare(live); sizes.offer(); });
     domain = new Domain(catalogue, keep);
     const found = query.has("draft") ? await draft.load() : null;
     if (found) {

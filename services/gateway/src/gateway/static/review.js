@@ -57,6 +57,7 @@ export async function preflight(place, body, secrets) {
     place.replaceChildren(
       h("p", {}, failed ? h("strong", {}, `${named(failed, "finding")} would stop the run.`) : "Nothing found that would stop the run.",
         reply.call_budget ? ` It takes about ${reply.call_budget} calls of the cloud's API.` : ""),
+      reply.cost ? h("p", {}, "By your account's prices it costs ", h("strong", {}, `€ ${reply.cost.monthly} per month`), reply.cost.sample_prices ? " (sample prices)." : ".") : "",
       h("ul", { class: "findings" }, reply.findings.map((finding) => h("li", { class: "mark", "data-mark": MARKS[finding.verdict] },
         h("strong", {}, finding.check.replaceAll("-", " ")), h("span", { class: "unseen" }, `: ${finding.verdict}`), finding.detail ? ` · ${finding.detail}` : "",
         finding.trouble ? h("p", {}, h("strong", {}, "What to do: "), finding.trouble.next_step) : null))));

@@ -17,8 +17,20 @@ export class Sizes {
 
   type(name) { return this.catalogue.server_types.find((row) => row.name === name); }
 
+  // The account's own prices: which of the types that are offered cost something else than the pinned catalogue says.
+  compare(reply) {
+    const region = $("topology.region").value;
+    this.live = new Map(reply.prices.filter((price) => price.kind === "server" && price.location === region).map((price) => [price.name, Number(price.monthly).toFixed(2)]));
+    this.liveRegion = region;
+    const other = this.catalogue.server_types.filter((row) => this.live.has(row.name) && row.monthly && this.live.get(row.name) !== row.monthly);
+    const sample = reply.sample_prices ? " (sample prices)" : "";
+    if (!other.length) return `Your account pays what the catalogue says in ${region}${sample}.`;
+    return `Your account pays other prices in ${region}${sample}: ${other.slice(0, 4).map((row) => `${row.name} € ${this.live.get(row.name)} instead of € ${row.monthly}`).join(", ")}${other.length > 4 ? ` and ${other.length - 4} more` : ""}. The pickers show them; Review shows the bill by your account.`;
+  }
+
   label(row) {
-    const price = row.monthly ? ` · € ${row.monthly}/month` : "";
+    const live = this.liveRegion === $("topology.region").value && this.live.get(row.name);
+    const price = live || row.monthly ? ` · € ${live || row.monthly}/month` : "";
     return `${row.name} · ${row.cores} cores · ${row.memory_gib} GiB · ${row.disk_gib} GB${price}`;
   }
 

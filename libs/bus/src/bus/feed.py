@@ -65,7 +65,14 @@ class Feed:
                 yield item
             while True:
                 still_wanted()
-                async for item in self._newer(await self._next(queue)):
+                message = None if queue.empty() else queue.get_nowait()
+                found = _delivered(message) if message is not None else None
+                if found is not None and found.sequence == self.last + 1:
+                    # The usual case, without a timer and a task switch for each event.
+                    self.last = found.sequence
+                    yield found
+                    continue
+                async for item in self._newer(message or await self._next(queue)):
                     yield item
         finally:
             if not self._connection.client.is_closed:

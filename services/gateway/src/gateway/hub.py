@@ -58,6 +58,9 @@ class Hub:
         self._loading: dict[str, asyncio.Lock] = {}
         self._owners: dict[str, str] = {}
         self._dirty: set[Subscription] = set()
+        """Places that are not at their channel's end, or whose view is not the newest."""
+        self._grown: set[Channel] = set()
+        """Channels with news since the last pass: their places become dirty then, once for many events."""
         self._work = asyncio.Event()
         self._viewed_at = 0.0
         self.epoch = ""
@@ -88,12 +91,12 @@ class Hub:
             self._owners[frame.sovereign] = frame.owner
         channel = self._channels.get(frame.sovereign)
         if channel is not None and channel.append(frame):
-            self._touch(channel.subscriptions)
-        self._touch(self.recent.subscriptions)
+            self._grow(channel)
+        self._grow(self.recent)
 
-    def _touch(self, subscriptions: set[Subscription]) -> None:
-        if subscriptions:
-            self._dirty |= subscriptions
+    def _grow(self, channel: Channel) -> None:
+        if channel.subscriptions:
+            self._grown.add(channel)
             self._work.set()
 
     async def owner_of(self, sovereign: str) -> str | None:
@@ -153,7 +156,8 @@ class Hub:
         place = channel.index_after(after)
         subscription = Subscription(viewer, channel, place, only, with_view and name != EVERYTHING)
         channel.subscriptions.add(subscription)
-        self._touch({subscription})
+        self._dirty.add(subscription)
+        self._work.set()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -184,6 +188,8 @@ class Hub:
         if views_due:
             self._viewed_at = now
         views: dict[tuple[str, str], bytes] = {}
+        self._dirty.update(*(channel.subscriptions for channel in self._grown))
+        self._grown.clear()
         for subscription in tuple(self._dirty):
             if self._advance(subscription, now) and self._show(subscription, views, due=views_due):
                 self._dirty.discard(subscription)

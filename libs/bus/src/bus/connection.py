@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from bus.client import Client
 from bus.outcome import Conflict, SecretInClear, TooLarge, TryAgain
 from bus.replies import Replies, violation_in
 from bus.scan import secret_in

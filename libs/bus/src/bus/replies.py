@@ -60,8 +60,11 @@ class Replies:
         try:
             await self._client.publish(subject, payload, reply=inbox, headers=headers)
             while True:
-                async with asyncio.timeout(silence_s):
-                    answer = await answers.get()
+                if answers.empty():
+                    async with asyncio.timeout(silence_s):
+                        answer = await answers.get()
+                else:
+                    answer = answers.get_nowait()
                 if isinstance(answer, Denied):
                     raise answer
                 yield answer

@@ -105,7 +105,7 @@ conformance: setup-test  ## A real Kubernetes API as the judge; its programs are
 	@$(WITH_TOOLS) $(LAYERS) conformance
 
 .PHONY: bench
-bench: setup-test  ## Every figure of the project, against its goal
+bench: setup-browser  ## Every figure of the project, against its goal
 	@short=; $(WITH_TOOLS) for file in bench/[a-z]*.py; do $(BIN)/python $$file && echo || short="$$short $$file"; done; \
 	test -z "$$short" || { echo "short of a goal, or broken:$$short"; exit 1; }
 

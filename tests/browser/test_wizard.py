@@ -181,6 +181,14 @@ async def test_what_a_choice_brings_along_stands_on_its_card_before_it_is_made(s
     await page.get_by_role("link", name="5. Components").click()
     alloy, loki = (page.locator(f"[data-component=bp-{name}]") for name in ("alloy", "loki"))
     await expect(page.get_by_role("button", name="Selected velero")).to_have_attribute("aria-pressed", "true")
+    async with page.context.expect_page() as opened:
+        await alloy.get_by_role("link", name="alloy, its page in a new tab").click()
+    product = await opened.value
+    await expect(product.get_by_role("heading", name="alloy")).to_be_visible()
+    await expect(product.locator("dl")).to_contain_text("loki")
+    await product.get_by_role("link", name="insights").first.click()
+    await expect(product.get_by_role("heading", name="Components of the insights family")).to_be_visible()
+    await product.close()
     await expect(alloy).to_contain_text("Also selects loki")
     await alloy.get_by_role("button", name="Select alloy").click()
     await expect(loki.get_by_role("button", name="Selected loki")).to_have_attribute("aria-pressed", "true")

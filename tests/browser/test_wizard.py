@@ -98,7 +98,7 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     ]
 
     await page.locator(".log p", has_text="helm-controller").first.wait_for()
-    await page.get_by_role("link", name="Kit").click()
+    await page.get_by_role("link", name="Kit", exact=True).click()
     await expect(page.get_by_role("heading", name="Done: your Sovereign is ready")).to_be_visible(timeout=READY_MS)
     await shot(page, "run-ready")
     seen = await (await page.request.get(f"{seat.url}/api/v1/sovereigns/wizard_omani_works")).json()

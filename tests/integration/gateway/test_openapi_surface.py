@@ -14,6 +14,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -89,6 +90,7 @@ def ask_all(url: str) -> set[str]:
 
 def _operations() -> Iterator[Any]:
     for result in schemathesis.openapi.from_dict(document()).get_all_operations():
+        assert isinstance(result, Ok)
         yield result.ok()
 
 

@@ -13,11 +13,8 @@ export class Domain {
     this.asked = "";
     for (const id of ["subdomain", "pool_domain", "own_fqdn"]) $(id).addEventListener("input", () => this.compose());
     for (const radio of this.modes) radio.addEventListener("change", () => this.compose());
-<<<<<<< HEAD
     $("admin_email").addEventListener("change", () => this.tryMail());
-=======
     $("domain.registrar").addEventListener("change", turn);
->>>>>>> f79d593 (Console: health of the services, a page per component, drafts in the list, live prices, registrar credentials by field; plan and wizard count the same; a wait that is given up leaves the client's reader alive)
     $("registrar_check").addEventListener("click", () => this.tryRegistrar());
   }
 

@@ -23,8 +23,9 @@ export function svg(tag, attributes, ...children) {
 
 export const bare = (name) => name.split("/").pop().replace(/^bp-/, "");
 export const mark = (state, ...text) => h("span", { class: "mark", "data-mark": state }, text);
+const NUMBERS = new Set(["Took", "Messages", "Size", "Room", "Waiting", "In hand", "Delivered again"]);
 export const table = (caption, heads, rows) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, h("table", {},
-  h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col", class: head === "Took" ? "num" : null }, head)))), h("tbody", {}, rows)));
+  h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col", class: NUMBERS.has(head) ? "num" : null }, head)))), h("tbody", {}, rows)));
 export const row = (...cells) => h("tr", {}, cells.map((cell) => (cell instanceof Element && cell.tagName === "TD" ? cell : h("td", {}, cell))));
 
 // Replaces the content only when it says something else, so nothing jumps and a selection survives.

@@ -23,19 +23,9 @@ from schemathesis.specs.openapi.checks import (
 
 from bus import answer
 from contracts.catalogue import CATALOGUE, COST, DRAFTS, NAME, SUBMIT
+from contracts.drafting import CatalogueReply, CostOf, CostReply, DraftsReply
 from contracts.openapi import document
-from contracts.questions import (
-    Accepted,
-    Asker,
-    CatalogueReply,
-    CostOf,
-    CostReply,
-    DraftsReply,
-    Name,
-    NameReply,
-    Nothing,
-    Submit,
-)
+from contracts.questions import Accepted, Asker, Name, NameReply, Nothing, Submit
 from contracts.tofu import Cost
 from tests.integration.gateway.conftest import TOKEN, EdgeOf, StandIn
 from tests.unit.gateway import story

@@ -78,8 +78,8 @@ async def nats_server(folder: Path) -> AsyncIterator[tuple[int, int, int]]:
 
 
 @asynccontextmanager
-async def plain_loop(nats_port: int, core: int) -> AsyncIterator[int]:
-    """The aiohttp peer in a process of its own; its port."""
+async def plain_loop(nats_port: int, core: int) -> AsyncIterator[tuple[int, int]]:
+    """The aiohttp peer in a process of its own: its port and its process."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench._peers", str(nats_port), str(port), stdout=asyncio.subprocess.PIPE
@@ -89,7 +89,7 @@ async def plain_loop(nats_port: int, core: int) -> AsyncIterator[int]:
         async with asyncio.timeout(60):
             await process.stdout.readline()
         os.sched_setaffinity(process.pid, {core})
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         await process.communicate()

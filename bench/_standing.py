@@ -51,9 +51,9 @@ async def idle(on: Ground) -> AsyncIterator[Figure]:
         await asyncio.sleep(2)
         shares = []
         for _ in range(REPEATS):
-            cpu, started = _cpu_s(process.pid), time.perf_counter()
+            cpu, started = cpu_s(process.pid), time.perf_counter()
             await asyncio.sleep(IDLE_S)
-            shares.append(100 * (_cpu_s(process.pid) - cpu) / (time.perf_counter() - started))
+            shares.append(100 * (cpu_s(process.pid) - cpu) / (time.perf_counter() - started))
         resident = _resident_mib(process.pid)
     finally:
         process.terminate()
@@ -62,7 +62,8 @@ async def idle(on: Ground) -> AsyncIterator[Figure]:
     yield Figure.of("idle service, processor", shares, unit="% of a core", goal=1, note="intake")
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

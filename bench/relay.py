@@ -30,6 +30,7 @@ import uvloop
 from bench._ground import about
 from bench._peers import SUBJECT, Publisher, nats_server, plain_loop
 from bench._report import Figure, main, tell
+from bench._standing import cpu_s
 from bench._viewers import MARK, Door, Viewers, opened
 from bus import connect
 from bus.codec import encode
@@ -136,23 +137,29 @@ async def relay(folder: Path, number: int) -> AsyncIterator[Relay]:
 async def rates(folder: Path, viewers: Viewers) -> AsyncIterator[Figure]:
     """Deliveries a second of the three, in turns."""
     found: dict[tuple[str, int], list[float]] = {}
+    cost: dict[tuple[str, int], list[float]] = {}
     async with relay(folder / "rates", 0) as ours, nats_server(folder) as (port, websocket, pid):
         subject = f"tofu.progressed.{ours.sovereign}"
         nats = json.dumps({"verbose": False, "pedantic": False, "no_responders": False}).encode()
         hello = b"CONNECT " + nats + b"\r\nSUB " + SUBJECT.encode() + b" 1\r\nPING\r\n"
-        async with plain_loop(port, RELAY_CORE) as loop_port:
+        async with plain_loop(port, RELAY_CORE) as (loop_port, loop_pid):
+            listener = Door(websocket, "/", (), (hello,), opcode=0x82, until=b"PONG")
             parties = {
-                "loop": (Door(loop_port, "/ws"), LOOP_EVENTS, False),
-                "broker": (Door(websocket, "/", (), (hello,), opcode=0x82, until=b"PONG"), BROKER_EVENTS, False),
-                "gateway": (ours.door(), dict.fromkeys(FLUSHES, GATEWAY_EVENTS), True),
+                "loop": (Door(loop_port, "/ws"), LOOP_EVENTS, loop_pid),
+                "broker": (listener, BROKER_EVENTS, pid),
+                "gateway": (ours.door(), dict.fromkeys(FLUSHES, GATEWAY_EVENTS), ours.pid),
             }
             for _ in range(REPEATS):
                 for every in FLUSHES:
-                    for name, (door, events, stored) in parties.items():
+                    for name, (door, events, relaying) in parties.items():
+                        stored = name == "gateway"
                         os.sched_setaffinity(pid, {RELAY_CORE if name == "broker" else OTHERS_CORE})
                         publisher = ours.publisher() if stored else _plain(port)
+                        before = cpu_s(relaying)
                         rate = _deliver(viewers, door, publisher, subject if stored else SUBJECT, every, events[every])
+                        spent = (cpu_s(relaying) - before) / (events[every] * SOCKETS) * 1e6
                         found.setdefault((name, every), []).append(rate)
+                        cost.setdefault((name, every), []).append(spent)
                         tell(f"{name}, flushed after {every}: {rate:,.0f} deliveries/s")
     for every in FLUSHES:
         loop, broker, gateway = (found[name, every] for name in ("loop", "broker", "gateway"))
@@ -162,6 +169,9 @@ async def rates(folder: Path, viewers: Viewers) -> AsyncIterator[Figure]:
         yield Figure.of(f"  relay, {every:,}", gateway, unit="deliveries/s")
         yield Figure.of(f"  aiohttp loop, {every:,}", loop, unit="deliveries/s")
         yield Figure.of(f"  broker's WebSocket, {every:,}", broker, unit="deliveries/s")
+        for name in ("gateway", "loop", "broker"):
+            # What another load on the machine does not change: the relaying process' own processor time.
+            yield Figure.of(f"  processor time, {name}, {every:,}", cost[name, every], unit="us a delivery")
 
 
 def _plain(port: int) -> Publisher:

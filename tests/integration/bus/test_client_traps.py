@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 import bus as bus_package
-from bus import Bus, BusSettings, Conflict, LeaseBusy, LeaseLost, TryAgain, connect
+from bus import Bucket, Bus, BusSettings, Conflict, LeaseBusy, LeaseLost, TryAgain, connect
 from bus.health import Health
 from bus.metrics import Metrics
 from bus.server import NatsServer, server_config
@@ -243,6 +243,29 @@ async def test_8_a_renewal_whose_answer_is_lost_loses_no_lease(far: Bus, proxy: 
     with pytest.raises(LeaseLost):
         await far.leases.renew(lease)
     assert again.sure, "a former lease of the same worker is not taken for this one"
+
+
+async def test_8_a_marker_that_expires_while_a_key_is_taken_is_no_rival(bus_of: BusOf) -> None:
+    """A lease that was given back a second ago: its marker is read, expires, and the write expects it."""
+    runner = await bus_of("tofu-runner")
+    bucket = runner.kv("lease")
+    first = await bucket.create("tofu-runner.demo_omani_works", b"first")
+    expired = False
+
+    class Expiring(Bucket):
+        async def update(self, key: str, value: bytes, revision: int, *, ttl_s: int | None = None) -> int:
+            nonlocal expired
+            while not expired and await self.last_revision(key) == revision:
+                await asyncio.sleep(0.05)
+            expired = True
+            return await super().update(key, value, revision, ttl_s=ttl_s)
+
+    async with asyncio.timeout(60):
+        await bucket.delete("tofu-runner.demo_omani_works", revision=first, ttl_s=1)
+        await Expiring(runner.connection, "lease").create("tofu-runner.demo_omani_works", b"second")
+    assert expired
+    with pytest.raises(Conflict):
+        await bucket.create("tofu-runner.demo_omani_works", b"third")
 
 
 async def test_8_no_bucket_keeps_markers_of_what_expired(bus_of: BusOf) -> None:

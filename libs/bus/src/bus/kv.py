@@ -5,6 +5,7 @@ from a value (measured traps of the client). Every key has at least two tokens, 
 Sovereign's. A deleted key leaves a marker, which counts as absent.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bus import reading
@@ -14,6 +15,8 @@ from bus.outcome import Conflict
 _MARKERS = frozenset({"DEL", "PURGE"})
 MAX_VALUE_BYTES = 768 * 1024
 """Below the server's max_payload of 1 MB."""
+
+_CREATE_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,14 @@ class Bucket:
 
     async def create(self, key: str, value: bytes, *, ttl_s: int | None = None) -> int:
         """Write only when there is no value; Conflict otherwise."""
-        found = await reading.last(self._connection, self._stream, self._subject(key))
-        if found is not None and not _is_marker(found):
-            raise Conflict(f"{self.name}: {key} exists")
-        return await self.update(key, value, found.sequence if found else 0, ttl_s=ttl_s)
+        for _ in range(_CREATE_ATTEMPTS):
+            found = await reading.last(self._connection, self._stream, self._subject(key))
+            if found is not None and not _is_marker(found):
+                break
+            # A deletion's marker that expires after it was read refuses the write as well as a rival does.
+            with suppress(Conflict):
+                return await self.update(key, value, found.sequence if found else 0, ttl_s=ttl_s)
+        raise Conflict(f"{self.name}: {key} exists")
 
     async def update(self, key: str, value: bytes, revision: int, *, ttl_s: int | None = None) -> int:
         """Compare and set; Conflict when somebody else wrote since ``revision``."""

@@ -138,29 +138,39 @@ class Play:
 
     async def control(self, method: str, path: str, body: Any = None) -> Any:
         """A call of the sandbox's control API."""
+        return await self._answered(method, f"{self.stack.sandbox_control}{path}", body=body)
+
+    async def _answered(
+        self, method: str, url: str, query: dict[str, str] | None = None, *, body: Any = None, token: str = ""
+    ) -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(method, f"{self.stack.sandbox_control}{path}", json=body) as answer,
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            session.request(method, url, params=query, json=body) as answer,
         ):
             text = await answer.text()
             if not answer.ok:
-                raise OutcomeWrong(f"the sandbox refused {method} {path}: {answer.status} {text}")
+                raise OutcomeWrong(f"the sandbox refused {method} {url}: {answer.status} {text}")
             return json.loads(text) if text else None
 
     async def inventory(self, sovereign: str) -> list[str]:
         """What the simulated cloud holds of a Sovereign: ``kind/name`` of everything labelled with it."""
-        return sorted(f"{kind}/{row['name']}" for kind, row in await self._labelled(sovereign))
-
-    async def resources(self, sovereign: str, kind: str) -> list[dict[str, Any]]:
-        """What the simulated cloud holds of a Sovereign, of one kind, as its API shows it."""
-        return [row for found, row in await self._labelled(sovereign) if found == kind]
-
-    async def _labelled(self, sovereign: str) -> list[tuple[str, dict[str, Any]]]:
         found = await self.control("GET", f"/inventory?project={self.project}")
         tables: dict[str, list[dict[str, Any]]] = found["projects"].get(self.project, {})
-        rows = [(kind, row) for kind, table in tables.items() for row in table]
-        return [(kind, row) for kind, row in rows if (row.get("labels") or {}).get(_LABEL) == sovereign]
+        return sorted(
+            f"{kind}/{row['name']}"
+            for kind, rows in tables.items()
+            for row in rows
+            if (row.get("labels") or {}).get(_LABEL) == sovereign
+        )
+
+    async def resources(self, sovereign: str, kind: str) -> list[dict[str, Any]]:
+        """A Sovereign's resources of one kind, as the cloud's own API shows them to the customer's token."""
+        url = f"{self.stack.cloud_endpoint}/{kind}"
+        found = await self._answered("GET", url, {"label_selector": f"{_LABEL}={sovereign}"}, token=self.token)
+        rows: list[dict[str, Any]] = found[kind]
+        return rows
 
     async def new_token(self, access: str = "read_write") -> str:
         """Another token of this play's project."""

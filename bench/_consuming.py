@@ -32,7 +32,6 @@ MESSAGES = 10_000
 REPEATS = 5
 SLOTS = 256
 """What flux-watcher has, whose consumer is read here."""
-_SUBJECT = f"{NodeEnrolled.fact}.*"
 
 
 class _Count:
@@ -87,21 +86,28 @@ async def _stored(flags: int) -> AsyncIterator[tuple[Bus, Bus]]:
 
 
 async def _bare(admin: Bus, settle: Callable[[Msg], Awaitable[Any]]) -> float:
-    """Messages per second of a push callback of the client."""
-    count = _Count()
+    """Messages per second of a push callback of the client; its consumer has the filters and window of the bus's."""
+    count, client = _Count(), admin.connection.client
 
     async def take(message: Msg) -> None:
         decode(message.subject, message.data)
         await settle(message)
         count.one()
 
-    jetstream = admin.connection.client.jetstream()
-    config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, max_ack_pending=1024)
+    row, inbox, jetstream = _consumer("flux-watcher-work"), client.new_inbox(), client.jetstream()
+    subscription = await client.subscribe(inbox, cb=take)
+    config = ConsumerConfig(
+        ack_policy=AckPolicy.EXPLICIT,
+        max_ack_pending=row.max_ack_pending,
+        filter_subjects=list(row.filters),
+        deliver_subject=inbox,
+    )
     started = time.perf_counter()
-    subscription = await jetstream.subscribe(_SUBJECT, cb=take, manual_ack=True, config=config, stream="PROV")
+    made = await jetstream.add_consumer(row.stream, config)
     await asyncio.wait_for(count.all.wait(), 120)
-    await admin.connection.client.flush()
+    await client.flush()
     seconds = time.perf_counter() - started
+    await jetstream.delete_consumer(row.stream, made.name)
     await subscription.unsubscribe()
     return MESSAGES / seconds
 

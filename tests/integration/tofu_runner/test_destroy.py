@@ -71,6 +71,16 @@ async def test_a_token_that_a_decommission_brings_outlives_the_hand_off(here: St
     assert "cloud-token" in await here.secrets_kept()
 
 
+async def test_a_token_that_another_run_brings_outlives_the_hand_off_that_was_under_way(here: Stand) -> None:
+    await here.request(shape(worker_count=0))
+    handed = await here.say(here.intake, SovereignHandedOver())
+    before = await here.history()
+    await here.request(shape(worker_count=0), run=2)
+    # Its reading was made before the request came.
+    await handlers.forget(handed, before, world=here.world())
+    assert {"cloud-token", "zone-credential"} <= await here.secrets_kept()
+
+
 async def test_what_was_brought_since_it_was_looked_at_is_not_erased(here: Stand) -> None:
     event = await here.request()
     keep = here.world().keep

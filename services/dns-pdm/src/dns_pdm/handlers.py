@@ -111,8 +111,10 @@ async def settle(event: Event[SovereignReady], history: History, *, dns: Dns) ->
 
 
 async def forget_registrar(event: Event[SovereignHandedOver], history: History, *, dns: Dns) -> Effects:
-    """The Sovereign stands on its own: its registrar token is ours no more, but for one that a decommission brought."""
-    if history.data(SovereignDecommissionRequested) is not None:
+    """The Sovereign stands on its own: its registrar token is ours no more, but for one that was brought since."""
+    asked, handed = history.last(SovereignRequested), history.last(SovereignHandedOver)
+    since = asked is not None and handed is not None and asked.sequence > handed.sequence
+    if since or history.data(SovereignDecommissionRequested) is not None:
         return []
     await dns.secrets.erase(event.subject, event.life, flipping.REGISTRAR_TOKEN)
     return []

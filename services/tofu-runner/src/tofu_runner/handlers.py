@@ -175,12 +175,12 @@ def _to_destroy(about: About, history: History) -> bool:
 
 
 async def forget(event: Event[SovereignHandedOver], history: History, *, world: World) -> Effects:
-    """The Sovereign stands on its own: erase what we could reach it with, but not what a decommission has brought."""
-    if standing.decommissioning(history):
+    """The Sovereign stands on its own: erase what we could reach it with, but not what was brought since."""
+    if standing.needed_again(history):
         return _NOTHING
     held = await world.keep.held(event.about)
-    # Read again after looking: what a decommission brings rests before its fact and once more behind it, so it is
+    # Read again after looking: what a decommission or another run brings rests behind its fact at the latest, so it is
     # either seen here or newer than what is erased.
-    if not standing.decommissioning(await world.bus.journal.fold(event.subject)):
+    if not standing.needed_again(await world.bus.journal.fold(event.subject)):
         await world.keep.forget(event.about, held)
     return _NOTHING

@@ -13,6 +13,7 @@ from contracts.sovereign import (
     SovereignDecommissioned,
     SovereignDecommissionRequested,
     SovereignFailed,
+    SovereignHandedOver,
     SovereignRequested,
 )
 from contracts.tofu import (
@@ -39,6 +40,11 @@ def started(history: History, run: int) -> bool:
 def decommissioning(history: History) -> bool:
     """Whether this life is to end."""
     return _at(history, SovereignDecommissionRequested) > 0 and _at(history, SovereignDecommissioned) == 0
+
+
+def needed_again(history: History) -> bool:
+    """Whether something was asked since the hand-off: what was brought for that is not the hand-off's to erase."""
+    return decommissioning(history) or _at(history, SovereignRequested) > _at(history, SovereignHandedOver)
 
 
 def stop_wanted(history: History, run: int) -> str:

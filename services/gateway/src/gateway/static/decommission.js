@@ -49,7 +49,7 @@ export function decommission(place, view, { sovereign, mayOperate }) {
     } },
     h("h2", {}, "Everything of this Sovereign will be lost"),
     h("ul", {}, [`${view.servers.length} servers, load balancer, network, firewall and every disk`, `the zone ${view.dns.zone || view.fqdn} and every name in it`, "OpenBao's state: we hold no credential for it and cannot export it"].map((line) => h("li", {}, line))),
-    view.releases.some((release) => release.component === "bp-openbao") ? [h("p", {}, "To keep it, export it first; it stays encrypted, and only your unseal keys open it:"), h("p", { class: "line" }, h("code", {}, EXPORT), copyButton(EXPORT)),
+    view.releases.some((release) => release.release === "bp-openbao") ? [h("p", {}, "To keep it, export it first; it stays encrypted, and only your unseal keys open it:"), h("p", { class: "line" }, h("code", {}, EXPORT), copyButton(EXPORT)),
       h("label", { class: "choice" }, h("input", { id: "exported", type: "checkbox", required: true }), " I exported OpenBao's state, or do not need it")] : null,
     h("label", { for: "confirm" }, `Type ${view.fqdn} to confirm`), confirm,
     h("label", { for: "decommission_token" }, "Cloud API token, if the Sovereign was handed over or is to be built anew (sealed here, sent once)"), token,

@@ -100,7 +100,7 @@ test-compose: setup  ## Build the containers, run them to ready, take them away;
 	@$(BIN)/python deploy/docker/trial.py
 
 .PHONY: conformance
-conformance: setup-test  ## A real Kubernetes API as the judge; its programs are built once, a quarter of an hour
+conformance: setup-test  ## Real Kubernetes and Flux as the judges; their programs are built once, a quarter of an hour
 	@$(TOOLS) ensure conformance
 	@$(WITH_TOOLS) $(LAYERS) conformance
 

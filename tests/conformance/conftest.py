@@ -31,13 +31,17 @@ class Ground:
 
     async def boot(self) -> None:
         """API, nodes, storage, the kinds of Flux, and the watcher's account with its token."""
+        await self.boot_bare()
+        await self.cluster.give_storage()
+        await self.cluster.serve_flux_kinds()
+
+    async def boot_bare(self) -> None:
+        """API, nodes, and the watcher's account with its token."""
         cluster = self.cluster
         await cluster.start(address=self.address, san=[])
         for node in NODES:
             await cluster.join(*node)
-        await cluster.give_storage()
         await cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}])
-        await cluster.serve_flux_kinds()
         await cluster.apply(documents([WATCHER]))
         await eventually(self._has_token, 60)
 

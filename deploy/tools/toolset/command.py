@@ -33,7 +33,7 @@ What a fresh checkout needs, in this order:
   tools.py setup              .venv with our packages and the tools of the tests; seconds when nothing changed
   tools.py ensure             what the demo runs: OpenTofu, its Hetzner provider, PowerDNS
   tools.py ensure test        what only tests run: nats, unbound, shellcheck, cloud-init
-  tools.py ensure conformance a real Kubernetes API: about six minutes of building, once
+  tools.py ensure conformance real Kubernetes and Flux programs: a quarter of an hour of building, once
   tools.py ensure browser     Chromium, for the browser tests
   tools.py documents          schema documents that tests hold answers against
   tools.py doctor             a table of all of it, and what to type for what is missing
@@ -165,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
     some = command(
         "ensure",
         ensure,
-        "get tools: names of tools, or the sets demo (default), test, conformance, flux, browser, builder",
+        "get tools: names of tools, or the sets demo (default), test, conformance, browser, builder",
     )
     some.add_argument("names", nargs="*", metavar="NAME")
     command("documents", fetch_documents, "get the schema documents that tests use")

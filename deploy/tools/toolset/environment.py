@@ -26,7 +26,11 @@ PROGRAMS: Final = MappingProxyType(
         "etcd": "CATALYST_ETCD",
         "kube-apiserver": "CATALYST_KUBE_APISERVER",
         "kube-controller-manager": "CATALYST_KUBE_CONTROLLER_MANAGER",
+        "kube-scheduler": "CATALYST_KUBE_SCHEDULER",
         "kwok": "CATALYST_KWOK",
+        "source-controller": "CATALYST_SOURCE_CONTROLLER",
+        "kustomize-controller": "CATALYST_KUSTOMIZE_CONTROLLER",
+        "helm-controller": "CATALYST_HELM_CONTROLLER",
         "chromium": "CATALYST_CHROMIUM",
         "node": "CATALYST_NODE",
     }

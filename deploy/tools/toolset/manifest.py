@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 MACHINES: Final = MappingProxyType({"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"})
 ACCEPTS: Final = ("exactly", "at-least")
-SETS: Final = ("demo", "test", "conformance", "flux", "browser", "builder")
+SETS: Final = ("demo", "test", "conformance", "browser", "builder")
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A Sovereign with a light cluster, on a real bus: the other services' facts are said by the test in their name."""
+"""A Sovereign on a real bus, with a light cluster: the other services' facts are said by the test in their name."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def about(run: int = 1, life: int = 1) -> About:
     return About(sovereign=SOVEREIGN, owner="omantel", life=life, run=run)
 
 
-async def eventually(holds: Callable[[], Awaitable[Any]], within: float = 90.0) -> Any:
+async def eventually(holds: Callable[[], Awaitable[Any]], within: float = 90.0, *, every: float = 0.03) -> Any:
     """Wait for a condition, under a bound; what it found."""
     async with asyncio.timeout(within):
         while not (found := await holds()):
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(every)
         return found
 
 
-class Stage:
-    """One Sovereign on the bus."""
+class Told:
+    """One Sovereign on the bus, whatever its cluster is."""
 
-    def __init__(self, server: NatsServer, bus_of: BusOf, bench: Bench, names: NameServer, roots: Path) -> None:
-        self.server, self.bus_of, self.bench, self.names, self.roots = server, bus_of, bench, names, roots
-        self.cluster: LightCluster | None = None
+    def __init__(self, server: NatsServer, bus_of: BusOf, where: str, names: NameServer, roots: Path) -> None:
+        self.server, self.bus_of, self.address, self.names, self.roots = server, bus_of, where, names, roots
+        self._reader: Bus | None = None
 
     def settings(self, replica: str = "one", **more: Any) -> Settings:
         values = self.server.settings("flux-watcher", replica=replica).model_dump(exclude={"uvloop", "replica"})
@@ -93,12 +93,6 @@ class Stage:
         after = await bus.journal.append([fact], about(run), cause=uuid4(), after=history)
         return after.recorded[-1].event
 
-    async def boot(self, scenario: Scenario = HAPPY) -> LightCluster:
-        self.cluster = await self.bench.boot(SOVEREIGN, scenario)
-        await self.bench.install_flux(self.cluster)
-        await self.bench.hand_kit_to_flux(self.cluster)
-        return self.cluster
-
     async def request(self, run: int = 1) -> None:
         shape = SovereignRequest.model_validate(request_body("acme.omani.works")).shape()
         fact = SovereignRequested(
@@ -113,11 +107,54 @@ class Stage:
             destroy=0,
             nodes=(_node("acme-omani-works-cp1", "control-plane"), _node("acme-omani-works-w1", "worker")),
             load_balancer_id=1,
-            load_balancer_ipv4=self.bench.address,
+            load_balancer_ipv4=self.address,
             network_id=1,
             state_serial=run,
         )
         await self.say(fact, by="tofu-runner", run=run)
+
+    async def hand_in(self, body: bytes) -> Event[Any]:
+        intake = await self.bus_of("intake")
+        key = intake.public_keys_of("flux-watcher")[0]
+        sealed = seal(body, to=key, reader="flux-watcher", purpose="kubeconfig", bound_to=SOVEREIGN)
+        reference = await intake.vault.put(SOVEREIGN, 1, sealed)
+        digest = hashlib.sha256(body).hexdigest()
+        fact = NodeEnrolled(server="acme-omani-works-cp1", kubeconfig=reference, body_sha256=digest)
+        return await self.say(fact, by="intake")
+
+    async def events(self) -> list[Event[Any]]:
+        if self._reader is None:
+            self._reader = await self.bus_of("gateway")
+        return [item.event for item in (await self._reader.journal.history(SOVEREIGN)).recorded]
+
+    async def facts(self, kind: type[Fact], run: int | None = None) -> list[Any]:
+        return [e.data for e in await self.events() if isinstance(e.data, kind) and run in {None, e.run}]
+
+    async def until(self, kind: type[Fact], within: float = 90.0, *, run: int | None = None) -> Any:
+        async def said() -> Any:
+            found = await self.facts(kind, run)
+            return found[-1] if found else None
+
+        try:
+            return await eventually(said, within)
+        except TimeoutError:
+            lines = [f"{e.run} {e.data.fact} {e.data.key}" for e in await self.events()]
+            pytest.fail(f"no {kind.fact} within {within:g} s; said were:\n" + "\n".join(lines))
+
+
+class Stage(Told):
+    """One Sovereign with a light cluster."""
+
+    def __init__(self, server: NatsServer, bus_of: BusOf, bench: Bench, names: NameServer, roots: Path) -> None:
+        super().__init__(server, bus_of, bench.address, names, roots)
+        self.bench = bench
+        self.cluster: LightCluster | None = None
+
+    async def boot(self, scenario: Scenario = HAPPY) -> LightCluster:
+        self.cluster = await self.bench.boot(SOVEREIGN, scenario)
+        await self.bench.install_flux(self.cluster)
+        await self.bench.hand_kit_to_flux(self.cluster)
+        return self.cluster
 
     def kubeconfig(self) -> bytes:
         assert self.cluster is not None
@@ -137,37 +174,12 @@ class Stage:
         ).encode()
 
     async def enrol(self, content: bytes | None = None) -> Event[Any]:
-        intake = await self.bus_of("intake")
-        body = content or self.kubeconfig()
-        key = intake.public_keys_of("flux-watcher")[0]
-        sealed = seal(body, to=key, reader="flux-watcher", purpose="kubeconfig", bound_to=SOVEREIGN)
-        reference = await intake.vault.put(SOVEREIGN, 1, sealed)
-        digest = hashlib.sha256(body).hexdigest()
-        fact = NodeEnrolled(server="acme-omani-works-cp1", kubeconfig=reference, body_sha256=digest)
-        return await self.say(fact, by="intake")
+        return await self.hand_in(content or self.kubeconfig())
 
     async def begin(self) -> None:
         await self.request()
         await self.apply()
         await self.enrol()
-
-    async def events(self) -> list[Event[Any]]:
-        bus = await self.bus_of("gateway")
-        return [item.event for item in (await bus.journal.history(SOVEREIGN)).recorded]
-
-    async def facts(self, kind: type[Fact], run: int | None = None) -> list[Any]:
-        return [e.data for e in await self.events() if isinstance(e.data, kind) and run in {None, e.run}]
-
-    async def until(self, kind: type[Fact], within: float = 90.0, *, run: int | None = None) -> Any:
-        async def said() -> Any:
-            found = await self.facts(kind, run)
-            return found[-1] if found else None
-
-        try:
-            return await eventually(said, within)
-        except TimeoutError:
-            lines = [f"{e.run} {e.data.fact} {e.data.key}" for e in await self.events()]
-            pytest.fail(f"no {kind.fact} within {within:g} s; said were:\n" + "\n".join(lines))
 
 
 def _node(name: str, role: Any) -> Node:

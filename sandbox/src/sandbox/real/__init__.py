@@ -1,4 +1,4 @@
-"""Real clusters: etcd and the Kubernetes control plane as plain processes on loopback, with the kinds of Flux.
+"""Real clusters: etcd, the Kubernetes control plane and Flux's own controllers, as plain processes on loopback.
 
 What stays simulated is the kubelets: KWOK says that nodes and pods are well.
 """

@@ -1,4 +1,4 @@
-"""The control plane: etcd, kube-apiserver, kube-controller-manager, and KWOK in the place of kubelets.
+"""The control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and KWOK in the place of kubelets.
 
 Plain processes on loopback with files below one directory. Nothing listens elsewhere, nothing elects a leader, and
 nothing is kept when the directory goes.
@@ -26,6 +26,8 @@ STORAGE_CLASS: Final = "local-path"
 ISSUER: Final = "https://kubernetes.default.svc"
 _SERVICES: Final = "10.96.0.0/16"
 _READY_WITHIN_S: Final = 60.0
+_NODE_LEASE_S: Final = 40
+"""As a kubelet's; without leases every node would be told dead after this time."""
 _MANAGERS: Final = (
     "daemonset-controller",
     "deployment-controller",
@@ -81,7 +83,7 @@ class ControlPlane:
         self.processes["kube-apiserver"].start()
         self._api = await self._stack.enter_async_context(kube(self.url, self._token, self.authority.pem))
         await self.ready()
-        for name in ("kube-controller-manager", "kwok"):
+        for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
             self.processes[name].start()
 
     async def ready(self) -> None:
@@ -191,10 +193,20 @@ class ControlPlane:
                 "--kube-api-burst=400",
             ),
             self.process(
+                "kube-scheduler",
+                kubeconfig,
+                f"--bind-address={LOOPBACK}",
+                f"--secure-port={free_port()}",
+                "--leader-elect=false",
+                "--authentication-skip-lookup=true",
+                f"--cert-dir={here / 'kube-scheduler'}",
+            ),
+            self.process(
                 "kwok",
                 kubeconfig,
                 f"--config={here / 'stages.yaml'}",
                 "--manage-all-nodes=true",
+                f"--node-lease-duration-seconds={_NODE_LEASE_S}",
                 f"--node-ip={LOOPBACK}",
             ),
         ]

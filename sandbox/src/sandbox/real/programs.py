@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-NAMES: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kwok")
+CONTROLLERS: Final = ("source-controller", "kustomize-controller", "helm-controller")
+"""Flux's own programs."""
+NAMES: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", *CONTROLLERS)
 DEFINITIONS: Final = ("cert-manager", "cilium", "source-controller", "kustomize-controller", "helm-controller")
 _STAGES: Final = "kustomize/stage"
 _STAGE_FILES: Final = (

@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import expect
 
+from bus.sign import verify
 from bus.survey import survey
+from catalyst.commands.bundling import verified
 from catalyst.demo.play import Play
 from contracts.proof import SignedProof
+from contracts.questions import KeysReply
 from tests.browser.conftest import CONNECTED, Ready, SeatOf, shot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
@@ -85,6 +89,21 @@ async def test_the_log_is_filtered_by_source_and_text_and_pauses(seat_of: SeatOf
     await expect(page.get_by_text("Paused; 0 newer.")).to_be_visible()
 
 
+async def test_the_support_bundle_is_one_file_that_verifies_and_the_issue_has_its_labels(
+    seat_of: SeatOf, ready: Ready, tmp_path: Path
+) -> None:
+    page = await (await seat_of("viewer")).open(ready.path)
+    await page.get_by_text("Support", exact=True).click()
+    issue = await page.get_by_role("link", name="File an issue").get_attribute("href")
+    assert parse_qs(urlsplit(issue or "").query)["labels"] == ["area/platform,kind/provisioning"]
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Get the support bundle").click()
+    await (await download.value).save_as(tmp_path / "bundle.zip")
+    keys = KeysReply.model_validate(await (await page.request.get(f"{ready.url}/api/v1/keys/gateway")).json())
+    told = verified(tmp_path / "bundle.zip", keys.signing)
+    assert (told.fqdn, told.made_for) == ("shown.omani.works", "viewer")
+
+
 async def test_a_decommission_needs_the_name_typed_and_ends_with_a_proof(
     seat_of: SeatOf, play: Play, ready: Ready, tmp_path: Path
 ) -> None:
@@ -105,3 +124,5 @@ async def test_a_decommission_needs_the_name_typed_and_ends_with_a_proof(
     await (await download.value).save_as(tmp_path / "proof.json")
     signed = SignedProof.model_validate(json.loads((tmp_path / "proof.json").read_text()))
     assert signed.proof().sovereign == "shown_omani_works"
+    keys = KeysReply.model_validate(await (await page.request.get(f"{seat.url}/api/v1/keys/tofu-runner")).json())
+    verify(signed, keys.signing)

@@ -13,6 +13,8 @@ from tests.browser.conftest import SeatOf, shot
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 INTERACTIONS: Final = 40
+READY_MS: Final = 240_000
+"""From the request to the end, on a loaded machine."""
 
 
 class Hand:
@@ -62,6 +64,7 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     await hand.next_to("Credentials")
     await hand.write("Hetzner Cloud API token", stack.token)
     await expect(page.get_by_text("The token can read and write.")).to_be_visible()
+    await expect(page.get_by_text("Your account pays what the catalogue says in fsn1 (sample prices).")).to_be_visible()
     await hand.write("SSH public key of the sovereign-admin", play.ssh_public_key)
     await shot(page, "wizard-4-credentials")
     await hand.next_to("Components")
@@ -72,6 +75,7 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     await hand.next_to("Review")
     await expect(page.locator("#review")).to_contain_text("given; sealed and sent once")
     await expect(page.locator("#preflight")).to_contain_text("Nothing found that would stop the run.")
+    bill = await page.locator("#review_bill .total").inner_text()
     await shot(page, "wizard-7-review")
     kept = await page.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])")
     await hand.button("Provision")
@@ -92,6 +96,13 @@ async def test_the_seven_steps_by_visible_labels_lead_to_a_run_that_survives_ref
     assert [number for number in shown if number <= planned] == [
         item.sequence for item in history.recorded if item.sequence <= planned
     ]
+
+    await page.locator(".log p", has_text="helm-controller").first.wait_for()
+    await page.get_by_role("link", name="Kit", exact=True).click()
+    await expect(page.get_by_role("heading", name="Done: your Sovereign is ready")).to_be_visible(timeout=READY_MS)
+    await shot(page, "run-ready")
+    seen = await (await page.request.get(f"{seat.url}/api/v1/sovereigns/wizard_omani_works")).json()
+    assert bill == f"€ {seen['cost']['monthly']} per month", "the wizard's bill is the plan's"
 
 
 def _passed_on(socket: WebSocketRoute) -> WebSocketRoute:
@@ -117,7 +128,12 @@ async def test_everything_wrong_is_told_at_once_and_a_colleague_goes_on_where_it
     await hand.button("Provision")
     await expect(page.locator("#said")).to_contain_text("Correct the fields above first.")
 
-    colleague = await (await seat_of("colleague")).open(page.url.removeprefix(operator.url))
+    colleague = await (await seat_of("colleague")).open("/sovereigns")
+    await expect(colleague.get_by_role("heading", name="Being written")).to_be_visible()
+    await shot(colleague, "drafts")
+    await colleague.get_by_role("link", name="Omantel <img src=x").click()
+    await colleague.locator("form[data-ready]").wait_for()
+    await colleague.get_by_role("link", name="7. Review").click()
     await colleague.locator("form[data-ready]").wait_for()
     await expect(colleague.locator("#errors h2")).to_have_text("4 fields to correct")
     await colleague.get_by_role("link", name="Credentials", exact=True).first.click()
@@ -167,6 +183,14 @@ async def test_what_a_choice_brings_along_stands_on_its_card_before_it_is_made(s
     await page.get_by_role("link", name="5. Components").click()
     alloy, loki = (page.locator(f"[data-component=bp-{name}]") for name in ("alloy", "loki"))
     await expect(page.get_by_role("button", name="Selected velero")).to_have_attribute("aria-pressed", "true")
+    async with page.context.expect_page() as opened:
+        await alloy.get_by_role("link", name="page in a new tab").click()
+    product = await opened.value
+    await expect(product.get_by_role("heading", name="alloy")).to_be_visible()
+    await expect(product.locator("dl")).to_contain_text("loki")
+    await product.get_by_role("link", name="insights").first.click()
+    await expect(product.get_by_role("heading", name="Components of the insights family")).to_be_visible()
+    await product.close()
     await expect(alloy).to_contain_text("Also selects loki")
     await alloy.get_by_role("button", name="Select alloy").click()
     await expect(loki.get_by_role("button", name="Selected loki")).to_have_attribute("aria-pressed", "true")

@@ -79,7 +79,7 @@ export class Components {
       : h("button", { type: "button", class: chosen ? "" : "quiet", "aria-pressed": String(chosen), onclick: () => this.toggle(row) },
         chosen ? "Selected" : "Select", h("span", { class: "unseen" }, ` ${bare(row.name)}`));
     return h("article", { "data-component": row.name, class: chosen ? "chosen" : null },
-      h("h3", {}, h("a", { href: `/components/${row.name}`, target: "_blank", rel: "noopener" }, bare(row.name), h("span", { class: "unseen" }, ", its page in a new tab"))),
+      h("h3", {}, h("a", { href: `/components/${row.name}`, target: "_blank", rel: "noopener" }, bare(row.name), h("span", { class: "unseen" }, " (page in a new tab)"))),
       h("button", { type: "button", class: "quiet chip", onclick: () => { this.family = row.family; this.draw(); } },
         row.family, h("span", { class: "unseen" }, " family")),
       h("p", {}, row.description), h("p", { class: "hint" }, size(row), row.homepage ? [" · ", h("a", { href: row.homepage, rel: "noreferrer" }, "About", h("span", { class: "unseen" }, ` ${bare(row.name)}`))] : null), direct,

@@ -95,7 +95,7 @@ class Tree:
     async def resolve(self, name: str, kind: str = "A") -> tuple[str, bool, tuple[str, ...]]:
         """What the resolver says: its code, whether it vouches for the answer, and the records asked for."""
         query = dns.message.make_query(name, kind, want_dnssec=True)
-        answer = await dns.asyncquery.udp(query, self.resolver.address, timeout=20, port=self.resolver.port)
+        answer = await dns.asyncquery.udp(query, self.resolver.address, timeout=90, port=self.resolver.port)
         rdtype = dns.rdatatype.from_text(kind)
         found = tuple(sorted(str(one) for rrset in answer.answer if rrset.rdtype == rdtype for one in rrset))
         return dns.rcode.to_text(answer.rcode()), bool(answer.flags & dns.flags.AD), found

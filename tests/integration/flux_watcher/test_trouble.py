@@ -31,7 +31,15 @@ from tests.integration.flux_watcher.conftest import Stage, eventually
             "source-unreachable",
             "HelmRepository/bp-",
         ),
-        ((Fault(what="flux-removed", component="bp-flux"),), "flux-removed", "Deployment/flux-system/"),
+        (
+            # Slow enough to be seen at work before they go.
+            (
+                Fault(what="flux-removed", component="bp-flux"),
+                Fault(what="install-slow", component="bp-flux", lasts_s=200),
+            ),
+            "flux-removed",
+            "Deployment/flux-system/",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0].what,
 )
@@ -69,9 +77,11 @@ async def test_a_source_that_is_not_there_is_named_before_any_release_appears(st
 
 
 async def test_ready_then_degraded_then_ready_says_three_facts_and_converged_diverges_in_between(stage: Stage) -> None:
-    await stage.boot(SCENARIOS["degraded-after-ready"])
+    cluster = await stage.boot()
     await stage.begin()
     async with stage.watcher():
+        await stage.until(FluxConverged)
+        cluster.play(Fault(what="release-degrades", component="bp-nats-jetstream", after_s=0, lasts_s=60))
         await stage.until(HrDegraded)
 
         async def healed() -> Any:
@@ -104,9 +114,11 @@ async def _converged_again(stage: Stage) -> Any:
 
 
 async def test_a_deleted_release_is_told_as_gone(stage: Stage) -> None:
-    await stage.boot(SCENARIOS["release-deleted"])
+    cluster = await stage.boot()
     await stage.begin()
     async with stage.watcher():
+        await stage.until(FluxConverged)
+        cluster.play(Fault(what="release-deleted", component="bp-sealed-secrets", after_s=0, lasts_s=60))
 
         async def deleted() -> Any:
             return [f for f in await stage.facts(HrDegraded) if f.reason in {"Deleted", "Terminating"}]

@@ -56,6 +56,9 @@ async def test_what_is_no_address_is_said_without_asking_anybody(address: str) -
     assert reply.trouble is not None
 
 
-async def test_a_name_in_other_letters_is_asked_for_as_dns_knows_it() -> None:
-    reply = await MailDomains().judge("admin@bücher.example")
-    assert (reply.domain, reply.verdict) == ("xn--bcher-kva.example", "not-checked")
+@pytest.mark.parametrize(
+    ("domain", "asked"), [("bücher.example", "xn--bcher-kva.example"), ("straße.example", "xn--strae-oqa.example")]
+)
+async def test_a_name_in_other_letters_is_asked_for_as_dns_knows_it(domain: str, asked: str) -> None:
+    reply = await MailDomains().judge(f"admin@{domain}")
+    assert (reply.domain, reply.verdict) == (asked, "not-checked")

@@ -33,7 +33,7 @@ def get(sovereign: str, *, output: Path | None, as_json: bool) -> None:
     """Make the bundle of a Sovereign and keep it in a file."""
     file = output or Path(f"catalyst-bundle-{sovereign}.zip")
     file.write_bytes(_archive(sovereign))
-    text = f"{file}: secrets and addresses are withheld; look through it, then attach it to {ISSUE}"
+    text = f"{file}: secrets and e-mail addresses are withheld; look through it, then attach it to {ISSUE}"
     show({"file": str(file), "issue": ISSUE}, as_json=as_json, text=text)
 
 

@@ -99,8 +99,8 @@ class LogTrail:
 
 def _chunk(message: reading.Stored) -> LogChunk | None:
     """The stored message, if it is one of ours; a line that seems secret after all is masked."""
-    _log, _sovereign, source, run = message.subject.split(".")
     try:
+        _log, _sovereign, source, run = message.subject.split(".")
         lines = json.loads(message.data)["lines"]
         return LogChunk(message.sequence, message.at, source, int(run), tuple(masked(str(line)) for line in lines))
     except (ValueError, KeyError, TypeError):

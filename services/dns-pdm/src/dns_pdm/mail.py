@@ -13,6 +13,7 @@ from typing import Final, Literal
 import dns.message
 import dns.rcode
 import dns.rdatatype
+import idna
 
 from contracts.errors import trouble
 from contracts.questions import MailReply
@@ -51,8 +52,8 @@ def domain_of(address: str) -> tuple[str, str]:
     if not at or not _LOCAL.fullmatch(local) or local.startswith(".") or local.endswith(".") or ".." in local:
         return "", "no address: it looks like admin@example.org"
     try:
-        ascii_domain = domain.encode("idna").decode().lower().rstrip(".")
-    except UnicodeError:
+        ascii_domain = idna.encode(domain.rstrip("."), uts46=True).decode("ascii")
+    except idna.IDNAError:
         return "", f"{domain[:100]} is no domain name"
     if not _DOMAIN.fullmatch(ascii_domain):
         return "", f"{domain[:100]} is no domain name"

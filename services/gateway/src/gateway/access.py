@@ -120,3 +120,10 @@ def middleware(people: People, sessions: Sessions, public_url: str) -> Callable[
         return await handler(request)
 
     return access
+
+
+def remote_of(request: web.Request, *, trusted_proxy: bool) -> str:
+    """The caller's address; behind our own proxy, the one that it saw."""
+    if trusted_proxy and "X-Forwarded-For" in request.headers:
+        return request.headers["X-Forwarded-For"].rsplit(",", 1)[-1].strip()
+    return request.remote or ""

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from contracts.account import Account
-from gateway.access import require, same_origin
+from gateway.access import remote_of, require, same_origin
 from gateway.accounts import People
 from gateway.api import json_object
 from gateway.limits import Limit
@@ -26,6 +26,7 @@ class Logins:
     sessions: Sessions
     limit: Limit
     public_url: str
+    trusted_proxy: bool
 
     def routes(self) -> list[web.RouteDef]:
         """Two ways in, one out, and who one is."""
@@ -37,7 +38,7 @@ class Logins:
 
     async def begin(self, request: web.Request) -> web.Response:
         """With ``{"name", "password"}`` or ``{"link"}``."""
-        self.limit.take(request.remote or "", attempted="log in")
+        self.limit.take(remote_of(request, trusted_proxy=self.trusted_proxy), attempted="log in")
         if not same_origin(request, self.public_url):
             raise refuse("cross-origin", attempted="log in")
         given = await json_object(request)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from contracts.catalogue import NODE_ENROL, NODE_STAGE
 from contracts.identity import fqdn_of, sovereign_id
 from contracts.questions import NodeEnrol, NodeStage
+from gateway.access import remote_of
 from gateway.api import answer, json_object
 from gateway.limits import Limit
 from gateway.problems import invalid, refuse
@@ -88,10 +89,3 @@ class NodeDoor:
         if kind.lower() != "bearer" or not token.strip():
             raise refuse("node-unauthorized", attempted=attempted)
         return sovereign, hashlib.sha256(token.strip().encode()).hexdigest()
-
-
-def remote_of(request: web.Request, *, trusted_proxy: bool) -> str:
-    """The caller's address; behind our own proxy, the one that it saw."""
-    if trusted_proxy and "X-Forwarded-For" in request.headers:
-        return request.headers["X-Forwarded-For"].rsplit(",", 1)[-1].strip()
-    return request.remote or ""

@@ -19,9 +19,8 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from contracts.request import REGISTRAR_PARTS
-from gateway.access import OwnerOf, caller_of, require, require_own
+from gateway.access import OwnerOf, caller_of, remote_of, require, require_own
 from gateway.hub import Hub
-from gateway.node_door import remote_of
 from gateway.problems import Problem, document, refuse
 from gateway.reads import Summaries, rows_for, usual_seconds
 from gateway.sessions import Sessions

@@ -14,7 +14,7 @@ from bus.scan import masked, secret_in
 WITHHELD: Final = "[withheld]"
 _FIELDS: Final = frozenset(
     {"ciphertext", "secret", "secrets", "password", "token", "api_token", "kubeconfig", "private_key", "credentials",
-     "ssh_public_key", "admin_email", "user_data"}
+     "ssh_public_key", "ssh_allowed_cidrs", "admin_email", "first_login", "user_data"}
 )  # fmt: skip
 _MAIL: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
 
@@ -31,7 +31,7 @@ def clean(value: Any) -> Any:
 
 
 def text(given: str) -> str:
-    """A text without secrets and addresses."""
+    """A text without secrets and e-mail addresses."""
     return _MAIL.sub("[e-mail address, withheld]", masked(given))
 
 

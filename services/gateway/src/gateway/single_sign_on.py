@@ -1,8 +1,7 @@
 """Log in by the organisation's OpenID Connect provider: away, back, and in.
 
-What has to be remembered meanwhile stands in a signed cookie that only these two addresses get; it is good for one
-answer. The session's cookie is not sent along a navigation that began at another site, so the last step is a page of
-our own that leads on.
+What has to be remembered meanwhile stands in a signed cookie that only these two addresses get. The session's cookie is
+not sent along a navigation that began at another site, so the last step is a page of our own that leads on.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.access import remote_of
 from gateway.accounts import People
 from gateway.claims import Reading, pseudonym
 from gateway.limits import Limit
@@ -45,7 +45,8 @@ class SingleSignOn:
 
     async def leave(self, request: web.Request) -> web.Response:
         """To the provider."""
-        self.limit.take(request.remote or "", attempted="log in")
+        caller = remote_of(request, trusted_proxy=self.settings.trusted_proxy)
+        self.limit.take(caller, attempted="log in")
         url, attempt = await self.provider.begin()
         remembered = {**asdict(attempt), "next": own_page(request.query.get("next", ""))}
         away = web.HTTPFound(url)
@@ -62,7 +63,6 @@ class SingleSignOn:
 
     async def back(self, request: web.Request) -> web.Response:
         """From the provider, with a code or a refusal."""
-        self.limit.take(request.remote or "", attempted="log in")
         remembered = self.sessions.read_signed(_PURPOSE, request.cookies.get(ATTEMPT_COOKIE, ""))
         if remembered is None:
             raise refused("This login was not begun in this browser, or too long ago.")

@@ -72,7 +72,7 @@ class _Customer:
     async def request(self, **parts: str) -> str:
         """Ask for a small Sovereign on the domain, with credentials that differ in these parts."""
         domain = {"mode": "byo-api", "fqdn": self.fqdn, "registrar": self.registrar}
-        topology = {"region": "fsn1", "control_plane_count": 1, "worker_count": 0}
+        topology = {"region": "fsn1", "control_plane_count": 1, "control_plane_type": "cpx32", "worker_count": 0}
         return await self.play.request(self.fqdn, domain=domain, topology=topology, secrets=self.secrets(**parts))
 
     @asynccontextmanager
@@ -111,27 +111,34 @@ async def byo_api(play: Play, *, registrar: str, leaving: bool = False) -> None:
         play.check(held and set(held.nameservers) == set(_FORMER), f"read first: {registrar} has {', '.join(_FORMER)}")
         flipped = (await play.until(sovereign, DnsFlipped)).data
         play.check(set(flipped.before) == set(_FORMER), f"{registrar} changed to {', '.join(flipped.after)}")
-        if registrar in _TAKES_DS:
+        signed = registrar in _TAKES_DS
+        if signed:
             recorded = (await play.history(sovereign)).recorded
             first = next(item.sequence for item in recorded if isinstance(item.event.data, DnsFlipped))
-            await play.until(sovereign, DnsFlipped, after=first)
+            end = await play.until(sovereign, DnsFlipped, SovereignHandedOver, after=first)
+            signed = isinstance(end.data, DnsFlipped)
+            if not signed:
+                play.tell(
+                    "  handed over before our DS was due: the credentials are erased, the DS is the owner's to paste"
+                )
         there = (await customer.account())["domains"][customer.fqdn]
         tags = {one["key_tag"] for one in there["ds"]}
-        wanted = {one.key_tag for one in reserved.data.ds} if registrar in _TAKES_DS else set()
-        play.check(tags == wanted, f"DS at {registrar}: {', '.join(map(str, tags)) or 'its API takes none'}")
+        wanted = {one.key_tag for one in reserved.data.ds} if signed else set()
+        play.check(tags == wanted, f"DS at {registrar}: {', '.join(map(str, tags)) or 'none'}")
         await ready(play, sovereign)
         if leaving:
-            await _leave(customer, sovereign)
+            await _leave(customer, sovereign, signed=signed)
 
 
-async def _leave(customer: _Customer, sovereign: str) -> None:
+async def _leave(customer: _Customer, sovereign: str, *, signed: bool) -> None:
     """A decommission that is asked to put back what stood at the registrar: seen there, and by asking the servers."""
     play, fqdn, registry = customer.play, customer.fqdn, customer.play.stack.registry
     await play.until(sovereign, SovereignHandedOver)
     if registry is None or play.stack.powerdns is None:
         raise OutcomeWrong("the stack has no name servers")
-    named, signed = await registry.says(fqdn)
-    play.check(named.isdisjoint(_FORMER) and signed, f"the registry's server: {', '.join(sorted(named))}, and our DS")
+    named, ds = await registry.says(fqdn)
+    ours = named.isdisjoint(_FORMER) and ds == signed
+    play.check(ours, f"the registry's server: {', '.join(sorted(named))}, and {'our DS' if signed else 'no DS'}")
     command = {"sovereign": sovereign, "confirm": fqdn, "secrets": customer.secrets(), "restore_nameservers": True}
     await play.command(DECOMMISSION, Decommission.model_validate(command))
     await play.until(sovereign, SovereignDecommissioned)
@@ -139,8 +146,8 @@ async def _leave(customer: _Customer, sovereign: str) -> None:
     play.check(released and set(released.restored) == set(_FORMER), f"put back: {', '.join(_FORMER)}")
     held = (await customer.account())["domains"][fqdn]
     play.check({name.lower() for name in held["nameservers"]} == set(_FORMER), f"{customer.registrar} holds them again")
-    named, signed = await registry.says(fqdn)
-    play.check(named == set(_FORMER) and not signed, "the registry's server names them, and has no DS of ours")
+    named, ds = await registry.says(fqdn)
+    play.check(named == set(_FORMER) and not ds, "the registry's server names them, and has no DS of ours")
     play.check(not await play.stack.powerdns.serves(fqdn), "our own servers serve the zone no more")
     play.check(not await play.inventory(sovereign), "the cloud holds nothing any more")
 

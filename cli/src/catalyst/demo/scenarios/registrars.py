@@ -137,7 +137,7 @@ async def _leave(customer: _Customer, sovereign: str, *, signed: bool) -> None:
     if registry is None or play.stack.powerdns is None:
         raise OutcomeWrong("the stack has no name servers")
     named, ds = await registry.says(fqdn)
-    ours = named.isdisjoint(_FORMER) and ds == signed
+    ours = named.isdisjoint(_FORMER) and bool(ds) == signed
     play.check(ours, f"the registry's server: {', '.join(sorted(named))}, and {'our DS' if signed else 'no DS'}")
     command = {"sovereign": sovereign, "confirm": fqdn, "secrets": customer.secrets(), "restore_nameservers": True}
     await play.command(DECOMMISSION, Decommission.model_validate(command))

@@ -62,24 +62,33 @@ class Steps:
         os.close(ledger)
 
 
+_FOLLOW = 3
+"""Facts that follow from a request."""
+
+
 class SteppingJournal(Journal):
     """The journal of the bus, one fact at a time, with a step around each."""
 
     def __init__(self, bus: Bus, steps: Steps) -> None:
         super().__init__(bus.connection, bus.service)
         self._steps = steps
+        self._said: dict[str, int] = {}
+        """Facts that followed from the message in hand, by Sovereign: the bus appends them one by one."""
 
     async def fold(self, sovereign: str, *, reaching: int = 0) -> History:
         """The reading comes right before the handler."""
         self._steps.reach("before-handler", sovereign)
+        self._said[sovereign] = 0
         return await super().fold(sovereign, reaching=reaching)
 
     async def append(self, facts: Iterable[Fact], about: About, *, cause: UUID, after: History) -> History:
         """Publish one by one."""
-        for number, fact in enumerate(facts, 1):
+        for fact in facts:
+            self._said[about.sovereign] = number = self._said.get(about.sovereign, 0) + 1
             self._steps.reach(f"before-publish-{number}", about.sovereign)
             after = await super().append([fact], about, cause=cause, after=after)
-        self._steps.reach("before-ack", about.sovereign)
+            if number == _FOLLOW:
+                self._steps.reach("before-ack", about.sovereign)
         return after
 
 

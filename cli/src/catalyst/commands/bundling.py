@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from bus.sign import NotVerified, verify
 from catalyst.commands.session import json_option, on_the_edge, show, sovereign_argument
+from catalyst.commands.signing import signed_file, signing_keys
 from catalyst.edge import Edge
 from catalyst.failing import Failure
 from contracts.bundle import DIGESTS, ISSUE, BundleList
 from contracts.catalogue import GATEWAY
 from contracts.proof import SignedProof, SigningKey
-from contracts.questions import KeysReply
 
 _SIGNATURE = "signature.json"
 _MOST_BYTES = 512 * 1024 * 1024
@@ -43,17 +43,11 @@ async def _archive(session: Edge, sovereign: str) -> bytes:
 
 
 @bundle.command(name="verify")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--keys",
-    "keys_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The answer of GET /api/v1/keys/gateway, kept in a file: verify without the gateway.",
-)
+@signed_file(GATEWAY)
 @json_option
 def verify_(file: Path, *, keys_file: Path | None, as_json: bool) -> None:
     """Verify that nothing in a bundle was changed, added or left out."""
-    keys = KeysReply.model_validate_json(keys_file.read_text()).signing if keys_file else _signing_keys()
+    keys = signing_keys(GATEWAY, keys_file)
     try:
         told = verified(file, keys)
     except (zipfile.BadZipFile, KeyError, ValidationError) as error:
@@ -67,11 +61,6 @@ def verify_(file: Path, *, keys_file: Path | None, as_json: bool) -> None:
     ]
     lines += [f"  {row.bytes:>9} {row.name}" for row in told.files]
     show(told.model_dump(mode="json"), as_json=as_json, text="\n".join(lines))
-
-
-@on_the_edge
-async def _signing_keys(session: Edge) -> tuple[SigningKey, ...]:
-    return KeysReply.model_validate(await session.call("GET", f"/api/v1/keys/{GATEWAY}")).signing
 
 
 def verified(file: Path, keys: tuple[SigningKey, ...]) -> BundleList:

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from bus.sign import NotVerified, verify
 from catalyst.commands.session import json_option, on_the_edge, show, sovereign_argument
+from catalyst.commands.signing import signed_file, signing_keys
 from catalyst.edge import Edge
 from catalyst.failing import Failure
 from contracts.catalogue import TOFU
 from contracts.identity import fqdn_of
-from contracts.proof import Proof, SignedProof, SigningKey
-from contracts.questions import KeysReply
+from contracts.proof import Proof, SignedProof
 
 
 @click.group()
@@ -40,19 +40,13 @@ async def _proof_of(session: Edge, sovereign: str) -> Any:
 
 
 @proof.command(name="verify")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--keys",
-    "keys_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The answer of GET /api/v1/keys/tofu-runner, kept in a file: verify without the gateway.",
-)
+@signed_file(TOFU)
 @json_option
 def verify_(file: Path, *, keys_file: Path | None, as_json: bool) -> None:
     """Verify a proof's signature, and say what it proves."""
     try:
         signed = SignedProof.model_validate_json(file.read_text())
-        keys = KeysReply.model_validate_json(keys_file.read_text()).signing if keys_file else _signing_keys()
+        keys = signing_keys(TOFU, keys_file)
         verify(signed, keys)
         told = signed.proof()
     except ValidationError as error:
@@ -62,11 +56,6 @@ def verify_(file: Path, *, keys_file: Path | None, as_json: bool) -> None:
     except NotVerified as error:
         raise Failure(f"NOT verified: {error}", "get it again (catalyst proof get); do not rely on this file") from None
     show(told.model_dump(mode="json"), as_json=as_json, text=_in_words(told, signed.kid))
-
-
-@on_the_edge
-async def _signing_keys(session: Edge) -> tuple[SigningKey, ...]:
-    return KeysReply.model_validate(await session.call("GET", f"/api/v1/keys/{TOFU}")).signing
 
 
 def _in_words(told: Proof, kid: str) -> str:

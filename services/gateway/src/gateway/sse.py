@@ -30,11 +30,9 @@ async def stream(
     if viewer is None:
         return response  # the reader is gone already
     subscription = await hub.subscribe(viewer, channel, after=after, only=only, with_view=with_view)
-    heartbeat.join(viewer)
     try:
-        await viewer.closed.wait()
+        await _until_closed(viewer, heartbeat)
     finally:
-        heartbeat.leave(viewer)
         hub.unsubscribe(subscription)
     await response.write_eof()
     return response
@@ -48,14 +46,21 @@ async def stream_logs(
     if viewer is None:
         return response
     place = await logbook.look(viewer, sovereign, since=since, after=after)
+    try:
+        await _until_closed(viewer, heartbeat)
+    finally:
+        logbook.leave(place)
+    await response.write_eof()
+    return response
+
+
+async def _until_closed(viewer: TransportViewer, heartbeat: Heartbeat) -> None:
+    """Until either side ends it, with heartbeats meanwhile."""
     heartbeat.join(viewer)
     try:
         await viewer.closed.wait()
     finally:
         heartbeat.leave(viewer)
-        logbook.leave(place)
-    await response.write_eof()
-    return response
 
 
 async def _open(request: web.Request) -> tuple[web.StreamResponse, TransportViewer | None]:
